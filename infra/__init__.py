@@ -1,0 +1,4 @@
+"""The Pulumi program: a `StackSpec` in, an `Inventory` out; one component a file.
+
+May import: hms.
+"""

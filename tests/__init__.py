@@ -1,0 +1,4 @@
+"""The tests, in folders that mirror the rooms.
+
+May import: app, drills, hms, infra, loadtests, smoke.
+"""
