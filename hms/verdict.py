@@ -11,8 +11,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What one run contributes to a metric.
 
     `run` is the run's path inside the evidence (`drills/postgres-kill-primary/1`). It holds either raw `values`, or
-    `histogram`, an HDR histogram V2 in base64; a value in it times `histogram_scale` is in the metric's unit. A run that
-    must not count says why in `inconclusive` (no steady state before it, a fault that was not proved, a generator that was the limit).
+    `histogram`, an HDR histogram V2 in base64; a value in it times `histogram_scale` is in the metric's unit. A run
+    that must not count says why in `inconclusive`: no steady state before it, a fault that was not proved, a
+    generator that was the limit.
     """
 
     metric: str

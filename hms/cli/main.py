@@ -54,7 +54,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Provision, load, break and prove the ICD-10 terminology stack.
 
-    Exit codes: 0 all is well; 1 a claim was breached or something failed; 2 the command or a file that you wrote is wrong.
+    Exit codes: 0 all is well; 1 a claim was breached or something failed; 2 the command or a file of yours
+    is wrong.
     """
 
 
