@@ -1,0 +1,88 @@
+"""One connection to one member: how it is opened, and which failures mean what.
+
+Timers are short because there is always another member to ask: a silent peer is given up after 2 s by the kernel
+(`tcp_user_timeout`, keepalives), and the callers wait less than that (`app.db.member`).
+"""
+
+import psycopg
+from psycopg import AsyncConnection, conninfo
+from psycopg.rows import TupleRow
+
+from app.settings import Address, PostgresSettings
+
+Connection = AsyncConnection[TupleRow]
+
+_MOVED_SQLSTATES = frozenset(
+    {
+        "25006",  # read_only_sql_transaction: a primary that was demoted, or a replica that we took for one
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now: it starts, or it recovers
+        "57P05",  # idle_session_timeout
+        "53300",  # too_many_connections: another member may have room
+        "25P02",  # in_failed_sql_transaction: never ours; the session is not what we think it is
+        "40001",  # serialization_failure: on a replica, a conflict with recovery
+        "40P01",  # deadlock_detected: on a replica, a conflict with recovery
+    }
+)
+
+
+def parameters(
+    address: Address, settings: PostgresSettings, *, application: str, statement_timeout_seconds: float
+) -> str:
+    """Return the connection string for one member.
+
+    The password file is read each time, so that a rotated secret needs no restart. `statement_timeout` is a backstop: what
+    a request gives up it also cancels.
+    """
+    options = {
+        "statement_timeout": f"{round(statement_timeout_seconds * 1000)}",
+        "client_min_messages": "warning",  # to_tsquery says NOTICE for each stop word
+        "jit": "off",  # queries of a millisecond over 19 partitions would pay for compilation
+        "max_parallel_workers_per_gather": "0",  # a stable order of candidates, and no worker start for a page of hits
+        "synchronize_seqscans": "off",  # the same
+        "search_path": "public",
+    }
+    return conninfo.make_conninfo(
+        host=address.host,
+        port=address.port,
+        dbname=settings.database,
+        user=settings.user,
+        password=_password(settings),
+        sslmode="verify-full" if settings.ca_file else "prefer",
+        sslrootcert=str(settings.ca_file) if settings.ca_file else None,
+        application_name=application,
+        connect_timeout=2,
+        tcp_user_timeout=2000,
+        keepalives_idle=2,
+        keepalives_interval=1,
+        keepalives_count=2,
+        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+    )
+
+
+async def connect(
+    address: Address, settings: PostgresSettings, *, application: str, statement_timeout_seconds: float
+) -> Connection:
+    """Open a connection in autocommit: without it each read would be a transaction of three round trips."""
+    return await AsyncConnection.connect(
+        parameters(address, settings, application=application, statement_timeout_seconds=statement_timeout_seconds),
+        autocommit=True,
+    )
+
+
+def is_members_fault(error: psycopg.Error) -> bool:
+    """Say whether `error` tells of the member and not of the statement: another member, or a later try, may succeed.
+
+    Connection failures (class 08, or no SQLSTATE: the connection broke) and the states of a member that stops, starts,
+    recovers or was demoted.
+    """
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith("08") or error.sqlstate in _MOVED_SQLSTATES
+
+
+def _password(settings: PostgresSettings) -> str | None:
+    if settings.password_file is None:
+        return None
+    return settings.password_file.read_text(encoding="utf-8").rstrip("\n")

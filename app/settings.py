@@ -1,0 +1,198 @@
+"""What a process is told by its environment: read once, every bad value reported at once.
+
+| variable | default | meaning |
+|---|---|---|
+| `HMS_LISTEN_HOST`, `HMS_LISTEN_PORT` | 0.0.0.0, 8080 | where HTTP is served |
+| `HMS_POSTGRES_HOSTS` | needed | `host:port` of every member, comma between; which is the primary is found out |
+| `HMS_POSTGRES_DATABASE`, `_USER` | hms, app | |
+| `HMS_POSTGRES_PASSWORD_FILE` | none | a file that holds the password; read again for each connection |
+| `HMS_POSTGRES_CA_FILE` | none | if set, TLS is demanded and the server's name checked |
+| `HMS_POSTGRES_POOL_SIZE` | 8 | connections to each member at most, beside one that watches it |
+| `HMS_REDIS_SENTINELS` | none | `host:port` of every Sentinel; without it there is no cache |
+| `HMS_REDIS_MASTER`, `_USER` | hms, none | |
+| `HMS_REDIS_PASSWORD_FILE` | none | |
+| `HMS_SENTINEL_USER`, `HMS_SENTINEL_PASSWORD_FILE` | none | |
+| `HMS_CACHE_TTL_SECONDS` | 60 | how long an answer stays in the cache at most |
+| `HMS_MAX_CONCURRENCY` | 1000 | requests at once; more wait a moment, then are refused with 503 |
+| `HMS_REQUEST_TIMEOUT_SECONDS` | 30 | the deadline of a request; beyond it 504 |
+| `HMS_DRAIN_SECONDS` | 2 | after SIGTERM, how long clients are told to leave before connections are closed |
+| `HMS_LOAD_WAIT_SECONDS` | 300 | how long `python -m app.load` waits for a writable primary |
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from app.errors import SettingsError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, by name or number, and its port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresSettings:
+    """How to reach the members of the database."""
+
+    hosts: tuple[Address, ...]
+    database: str
+    user: str
+    password_file: Path | None
+    ca_file: Path | None
+    pool_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSettings:
+    """How to reach the cache, through its Sentinels."""
+
+    sentinels: tuple[Address, ...]
+    master: str
+    user: str | None
+    password_file: Path | None
+    sentinel_user: str | None
+    sentinel_password_file: Path | None
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a process is told. Made by `from_environment`."""
+
+    listen: Address
+    postgres: PostgresSettings
+    redis: RedisSettings | None
+    max_concurrency: int
+    request_timeout_seconds: float
+    drain_seconds: float
+    load_wait_seconds: float
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises `SettingsError` that names every bad variable, its value and its bound at once."""
+    reader = _Reader(environment)
+    sentinels = reader.addresses("HMS_REDIS_SENTINELS", needed=False)
+    postgres = PostgresSettings(
+        hosts=reader.addresses("HMS_POSTGRES_HOSTS", needed=True),
+        database=reader.text("HMS_POSTGRES_DATABASE", "hms"),
+        user=reader.text("HMS_POSTGRES_USER", "app"),
+        password_file=reader.file("HMS_POSTGRES_PASSWORD_FILE"),
+        ca_file=reader.file("HMS_POSTGRES_CA_FILE"),
+        pool_size=reader.whole("HMS_POSTGRES_POOL_SIZE", 8, low=1, high=50),
+    )
+    redis = RedisSettings(
+        sentinels=sentinels,
+        master=reader.text("HMS_REDIS_MASTER", "hms"),
+        user=reader.optional("HMS_REDIS_USER"),
+        password_file=reader.file("HMS_REDIS_PASSWORD_FILE"),
+        sentinel_user=reader.optional("HMS_SENTINEL_USER"),
+        sentinel_password_file=reader.file("HMS_SENTINEL_PASSWORD_FILE"),
+        ttl_seconds=reader.whole("HMS_CACHE_TTL_SECONDS", 60, low=1, high=86_400),
+    )
+    settings = Settings(
+        listen=Address(
+            reader.text("HMS_LISTEN_HOST", "0.0.0.0"),  # noqa: S104 - a service in a pod listens to the pod's network
+            reader.whole("HMS_LISTEN_PORT", 8080, low=0, high=65_535),
+        ),
+        postgres=postgres,
+        redis=redis if sentinels else None,
+        max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
+        request_timeout_seconds=reader.seconds("HMS_REQUEST_TIMEOUT_SECONDS", 30, low=0.1, high=600),
+        drain_seconds=reader.seconds("HMS_DRAIN_SECONDS", 2, low=0, high=300),
+        load_wait_seconds=reader.seconds("HMS_LOAD_WAIT_SECONDS", 300, low=0, high=3600),
+    )
+    reader.check_names()
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return settings
+
+
+class _Reader:
+    """Reads variables by kind, keeps the problems, and remembers which names were asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._known: set[str] = set()
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str) -> str:
+        return self._read(name, default, lambda raw: raw)
+
+    def optional(self, name: str) -> str | None:
+        return self._read(name, None, lambda raw: raw)
+
+    def file(self, name: str) -> Path | None:
+        def parse(raw: str) -> Path:
+            path = Path(raw)
+            if not path.is_file():
+                raise ValueError("there is no such file")
+            with path.open("rb"):
+                return path
+
+        return self._read(name, None, parse)
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        def parse(raw: str) -> int:
+            if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+                raise ValueError(f"must be a whole number from {low} to {high}")
+            return int(raw)
+
+        return self._read(name, default, parse)
+
+    def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
+        def parse(raw: str) -> float:
+            try:
+                value = float(raw)
+            except ValueError:
+                value = float("nan")
+            if not low <= value <= high:
+                raise ValueError(f"must be seconds from {low:g} to {high:g}")
+            return value
+
+        return self._read(name, default, parse)
+
+    def addresses(self, name: str, *, needed: bool) -> tuple[Address, ...]:
+        found = self._read(name, None, lambda raw: tuple(_address(part) for part in raw.split(",")))
+        if found is None:
+            if needed and name not in self._environment:
+                self.problems.append(f"{name} is missing: give host:port of every member, comma between")
+            return ()
+        if len(set(found)) < len(found):
+            self.problems.append(f"{name}={self._environment[name]!r}: an address is there twice")
+        return found
+
+    def check_names(self) -> None:
+        """Find variables that begin like ours and are none: a misspelt one would silently be its default."""
+        for name in sorted(self._environment):
+            if name.startswith(("HMS_POSTGRES_", "HMS_REDIS_", "HMS_SENTINEL_")) and name not in self._known:
+                self.problems.append(f"{name} is not known: is it misspelt?")
+
+    def _read(self, name: str, default: T, parse: Callable[[str], T]) -> T:
+        self._known.add(name)
+        raw = self._environment.get(name)
+        if raw is None:
+            return default
+        try:
+            if not raw.strip():
+                raise ValueError("must not be empty; leave it out for the default")
+            return parse(raw.strip())
+        except (ValueError, OSError) as error:
+            self.problems.append(f"{name}={raw!r}: {error}")
+            return default
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        raise ValueError(f"{text.strip()!r} is not host:port with a port from 1 to 65535")
+    return Address(host.strip("[]"), int(port))
