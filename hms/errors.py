@@ -67,6 +67,10 @@ class EvidenceError(HmsError):
     """Evidence is missing, damaged or not of a form that this version reads."""
 
 
+class LoadError(HmsError):
+    """A load run could not be completed, so there is no figure: a generator was lost, or never began."""
+
+
 class DrillRefusedError(UsageError):
     """The stack's configuration does not allow that it is broken."""
 

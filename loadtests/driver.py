@@ -1,0 +1,184 @@
+"""Run a load in the cluster and bring its record home."""
+
+import json
+import time
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+
+from hms.errors import KubectlError, LoadError
+from hms.evidence import LoadRun
+from hms.evidence_directory import EvidenceDirectory
+from hms.inventory import Inventory
+from hms.kubectl import Kubectl
+from loadtests.jobs import RUN_LABEL, SETTLE_SECONDS, Manifest, master_job, worker_job
+from loadtests.plan import RESULT_MARKER, LoadPlan, make_plan
+from loadtests.summary import summary_lines
+
+Progress = Callable[[str], None]
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.3
+
+
+def run_load(
+    inventory: Inventory,
+    kubectl: Kubectl,
+    evidence: EvidenceDirectory,
+    *,
+    scenario: str,
+    rate_per_second: float,
+    duration_seconds: float,
+    workers: int = 2,
+    seed: int = 1,
+    progress: Progress = lambda _line: None,
+) -> LoadRun:
+    """Load the stack as planned and write `load/<scenario>/<n>/load.json`; see `run_plan`."""
+    plan = make_plan(
+        inventory,
+        scenario=scenario, rate_per_second=rate_per_second, duration=duration_seconds, workers=workers, seed=seed,
+    )  # fmt: skip
+    return run_plan(plan, inventory, kubectl, evidence, progress)
+
+
+def run_plan(
+    plan: LoadPlan, inventory: Inventory, kubectl: Kubectl, evidence: EvidenceDirectory, progress: Progress
+) -> LoadRun:
+    """Run a plan with Locust in the stack's namespace, write its record, and return it.
+
+    Raises `LoadError` if the generator did not begin, lost a part, or its account does not add up: nothing is written
+    then. The Jobs are removed in any case; those that an earlier, killed run left behind are removed first.
+    """
+    cluster = kubectl.within(inventory.namespace)
+    if _remove_jobs(cluster, RUN_LABEL):
+        progress("removed the generator of an earlier run that was cut off")
+    run = token_hex(4)
+    try:
+        _apply(cluster, master_job(plan, run=run, image=inventory.loadgen_image))
+        master, address = _wait_for_pods(cluster, run, "master", 1)[0]
+        _apply(cluster, worker_job(plan, run=run, image=inventory.loadgen_image, master_address=address))
+        _wait_for_pods(cluster, run, "worker", plan.workers)
+        progress(
+            f"{plan.scenario}: {plan.rate_per_second:g} arrivals/s for {plan.duration_seconds:g} s "
+            f"on {plan.target}, {plan.workers} workers"
+        )
+        record = checked_record(plan, _follow(cluster, master, plan))
+    finally:
+        _remove_jobs(cluster, f"{RUN_LABEL}={run}")
+    evidence.write(f"load/{plan.scenario}/{next_number(evidence, plan.scenario)}/load.json", record)
+    for line in summary_lines(record):
+        progress(line)
+    return record
+
+
+def next_number(evidence: EvidenceDirectory, scenario: str) -> int:
+    """Return the number of the scenario's next run in this evidence, from 1."""
+    folder = evidence.path / "load" / scenario
+    taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
+    return max(taken, default=0) + 1
+
+
+def checked_record(plan: LoadPlan, log: str) -> LoadRun:
+    """Find the run's record in the master's log and check that it accounts for every arrival.
+
+    Raises `LoadError` if there is none or a part is missing.
+    """
+    marked = [line.removeprefix(RESULT_MARKER) for line in log.splitlines() if line.startswith(RESULT_MARKER)]
+    if len(marked) != 1:
+        said = (
+            "\n  ".join(line for line in log.splitlines() if "ERROR" in line or "Error" in line) or log[-400:].strip()
+        )
+        raise LoadError(
+            f"load {plan.scenario}: the generator ended without a record; it said:\n  {said or 'nothing'}",
+            remedy="Nothing was written. Look at `kubectl get events` of the namespace, then run it again.",
+        )
+    try:
+        record = msgspec.json.decode(marked[0], type=LoadRun)
+    except msgspec.DecodeError as error:
+        raise LoadError(f"load {plan.scenario}: the generator's record is damaged: {error}") from error
+    finished = sum(operation.ok + operation.failed for operation in record.operations)
+    problems = [
+        f"{record.generator.workers} of {plan.workers} workers reported" * (record.generator.workers != plan.workers),
+        f"{record.intended} arrivals intended but {record.sent} sent and {record.dropped} dropped"
+        * (record.intended != record.sent + record.dropped),
+        f"{record.sent} sent but {finished} ended" * (record.sent != finished),
+    ]
+    if found := "; ".join(problem for problem in problems if problem):
+        raise LoadError(f"load {plan.scenario}: the generator's account does not add up: {found}")
+    return record
+
+
+def _apply(cluster: Kubectl, manifest: Manifest) -> None:
+    cluster.run("create", "-f", "-", stdin=json.dumps(manifest))
+
+
+def _remove_jobs(cluster: Kubectl, selector: str) -> bool:
+    removed = cluster.run(
+        "delete", "jobs", "-l", selector, "--cascade=foreground", "--ignore-not-found", "-o", "name",
+        timeout_seconds=60.0,
+    )  # fmt: skip
+    return bool(removed.strip())
+
+
+def _wait_for_pods(cluster: Kubectl, run: str, part: str, count: int) -> list[tuple[str, str]]:
+    """Return name and address of each pod of a part, once all run (or have run already)."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        pods = cluster.pods({RUN_LABEL: run, "app.kubernetes.io/component": part})
+        begun = [pod for pod in pods if pod["status"].get("phase") in {"Running", "Succeeded", "Failed"}]
+        addressed = [(pod["metadata"]["name"], pod["status"]["podIP"]) for pod in begun if pod["status"].get("podIP")]
+        if len(addressed) >= count:
+            return addressed
+        if time.monotonic() > deadline:
+            raise LoadError(
+                f"load: {len(addressed)} of {count} pods of the generator's {part} began within {START_SECONDS:g} s"
+                f"{_why_not(cluster, run, part, pods)}",
+                remedy="Is the image `loadgen` on the nodes, and is there room in the namespace's quota?",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _why_not(cluster: Kubectl, run: str, part: str, pods: list[dict[str, Any]]) -> str:
+    """Say what holds pods back, from their conditions, their containers, and the Job's last event."""
+    reasons: set[str] = set()
+    for pod in pods:
+        status = pod["status"]
+        reasons.update(c.get("message", "") for c in status.get("conditions", ()) if c.get("reason") == "Unschedulable")
+        for container in status.get("containerStatuses", ()):
+            waiting = container["state"].get("waiting", {})
+            reasons.add(f"{waiting.get('reason', '')} {waiting.get('message', '')}".strip())
+    if not pods:
+        field = f"involvedObject.name=load-{run}-{part}"
+        reasons.update(event.get("message", "") for event in cluster.get("events", "--field-selector", field)["items"])
+    return "".join(f"\n  {reason}" for reason in sorted(reasons) if reason)
+
+
+def _follow(cluster: Kubectl, pod: str, plan: LoadPlan) -> str:
+    """Return the pod's whole log once it has ended."""
+    deadline = time.monotonic() + plan.duration_seconds + SETTLE_SECONDS
+    while (remaining := deadline - time.monotonic()) > 0:
+        try:
+            # Returns when the container ends; the API server may cut it off earlier.
+            log = cluster.run("logs", "--follow", pod, timeout_seconds=remaining)
+        except KubectlError as error:
+            log = ""
+            if "NotFound" in error.stderr:
+                raise LoadError(
+                    f"load {plan.scenario}: the generator's master {pod} was removed while it ran"
+                ) from error
+        if RESULT_MARKER in log or _ended(cluster, pod):
+            return log or cluster.run("logs", pod)
+        time.sleep(POLL_SECONDS)
+    raise LoadError(f"load {plan.scenario}: no end within {plan.duration_seconds + SETTLE_SECONDS:g} s")
+
+
+def _ended(cluster: Kubectl, pod: str) -> bool:
+    try:
+        phase = cluster.run("get", "pod", pod, "-o", "jsonpath={.status.phase}")
+    except KubectlError as error:
+        if "NotFound" in error.stderr:
+            raise LoadError(f"load: the generator's master {pod} was removed while it ran") from error
+        raise
+    return phase in {"Succeeded", "Failed"}
