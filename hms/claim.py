@@ -15,7 +15,10 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One statement: `statistic` of `metric`, over the runs whose labels contain `where`, held against the bound.
+    """One statement: `statistic` of `metric`, over the runs that it is about, held against the bound.
+
+    It is about the runs whose labels contain `where` and whose labels named in `where_at_least` are numbers not below
+    those given there (a latency that was met at a lower rate than stated says nothing).
 
     `source` says who made the statement first. Below `minimum_runs` conclusive runs the verdict is INCONCLUSIVE.
     A claim whose `counts_losses` is set is reported with the 95 % bound on its rate that the number of runs allows.
@@ -26,9 +29,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     source: str
     metric: str
     where: dict[str, str] = {}
+    where_at_least: dict[str, float] = {}
     statistic: Statistic
     comparison: Comparison
     bound: float
     unit: str
     minimum_runs: int = 1
     counts_losses: bool = False
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All claims that a run is judged by, in the order of their ids: the content of `claims.json`."""
+
+    schema: Literal[1] = 1
+    claims: tuple[Claim, ...]

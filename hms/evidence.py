@@ -170,3 +170,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     writers: tuple[Writer, ...]
     not_applicable: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The SHA-256 of every other file of the run, in hexadecimal, by its path inside the directory."""
+
+    schema: Literal[1] = 1
+    sha256: dict[str, str]

@@ -2,20 +2,28 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from hms.errors import EvidenceError
+from hms.evidence import Manifest
 
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 
 
-def _encode(record: object) -> bytes:
+def encode_record(record: object) -> bytes:
+    """Return a record as the bytes of a JSON file: the same record always gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(record, order="deterministic"), indent=1) + b"\n"
+
+
+def manifest_of(files: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest of files' contents by their paths inside the directory."""
+    return Manifest(sha256={name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())})
 
 
 class EvidenceDirectory:
@@ -44,7 +52,7 @@ class EvidenceDirectory:
 
     def write(self, name: str, record: object) -> Path:
         """Write one record as a JSON file of its own."""
-        return self.write_bytes(name, _encode(record))
+        return self.write_bytes(name, encode_record(record))
 
     def append(self, name: str, record: object) -> None:
         """Append one record as a line to a `.jsonl` file."""
@@ -68,8 +76,7 @@ class EvidenceDirectory:
 
     def seal(self) -> None:
         """Write the manifest: the SHA-256 of every file. Nothing can be added afterwards."""
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in self.files().items()}
-        self.write(MANIFEST, {"schema": 1, "sha256": digests})
+        self.write(MANIFEST, manifest_of(self.files()))
 
     def _open_for(self, name: str) -> Path:
         if self.sealed:

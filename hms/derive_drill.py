@@ -1,0 +1,202 @@
+"""What a trial of a drill contributes: write gap, lost, duplicated and resurrected writes, by writer. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hms.errors import EvidenceError
+from hms.evidence import Present, Trial, Writer
+from hms.ledger import Reckoning, Write, read_ledger, reckon, write_gap
+from hms.verdict import Observation
+
+RECKONED = ("drill.lost", "drill.duplicated", "drill.resurrected", "drill.lost_on_replica")
+METRICS_OF_A_TRIAL = ("drill.write_gap", *RECKONED)
+KNOWN_WRITERS = ("app", "postgres", "redis")
+
+# Writes must have been flowing when the fault struck: one acknowledged within this span before it.
+FLOWING_BEFORE_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WriterTrial:
+    """One writer in one trial: its ledger, and the reckoning against each node that could be read."""
+
+    writer: Writer
+    writes: tuple[Write, ...]
+    reckonings: dict[str, Reckoning]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """Why a writer's trial must not count; `unresolved` as in `Observation`."""
+
+    reason: str = ""
+    unresolved: bool = False
+
+
+def trial_observations(contents: Mapping[str, bytes], *, run: str, drill: str, damage: str) -> list[Observation]:
+    """Return what the trial in `run` (`drills/<drill>/<n>`) contributes.
+
+    A trial that cannot be read contributes for every writer that left a file, or for all known ones if none did.
+    """
+    try:
+        if damage:
+            raise EvidenceError(damage)
+        trial = read_trial(contents, run=run, drill=drill)
+    except EvidenceError as error:
+        seen = sorted({name.split(".")[0] for name in contents if name.split(".")[0] in KNOWN_WRITERS})
+        doubt = _Doubt(str(error), unresolved=True)
+        return [o for name in seen or KNOWN_WRITERS for o in _doubtful(METRICS_OF_A_TRIAL, run, drill, name, doubt)]
+    if trial.not_applicable:
+        names = [writer.name for writer in trial.writers] or KNOWN_WRITERS
+        return [
+            Observation(
+                metric=metric, labels={"drill": drill, "writer": name}, run=run, not_applicable=trial.not_applicable
+            )
+            for name in names
+            for metric in METRICS_OF_A_TRIAL
+        ]
+    return [o for writer in trial.writers for o in _writer_observations(contents, trial, writer, run=run)]
+
+
+def read_trial(contents: Mapping[str, bytes], *, run: str, drill: str) -> Trial:
+    """Return the trial's record; `EvidenceError` if it is missing, damaged, another drill's, or has no writer."""
+    try:
+        trial = msgspec.json.decode(contents["trial.json"], type=Trial)
+    except KeyError:
+        raise EvidenceError(f"{run}/trial.json: missing") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{run}/trial.json: not a Trial: {error}") from error
+    if trial.drill != drill:
+        raise EvidenceError(f"{run}/trial.json: it is of drill {trial.drill!r}")
+    if not trial.writers and not trial.not_applicable:
+        raise EvidenceError(f"{run}/trial.json: no writer took part")
+    return trial
+
+
+def read_writer(contents: Mapping[str, bytes], writer: Writer, *, run: str) -> WriterTrial:
+    """Return a writer's ledger and reckonings; `EvidenceError` names the file that is missing or damaged."""
+    writes = _writes(contents, writer, run=run)
+    nodes = dict.fromkeys((writer.authoritative, *writer.nodes))
+    reckonings = {node: reckon(writes, _present(contents, writer, node, run=run)) for node in nodes}
+    return WriterTrial(writer=writer, writes=writes, reckonings=reckonings)
+
+
+def _writes(contents: Mapping[str, bytes], writer: Writer, *, run: str) -> tuple[Write, ...]:
+    name = f"{writer.name}.ledger.jsonl"
+    if name not in contents:
+        raise EvidenceError(f"{run}/{name}: missing")
+    writes = read_ledger(contents[name], source=f"{run}/{name}")
+    if not writes:
+        raise EvidenceError(f"{run}/{name}: holds no write")
+    return writes
+
+
+def _present(contents: Mapping[str, bytes], writer: Writer, node: str, *, run: str) -> dict[str, int]:
+    name = f"{writer.name}.present.{node}.jsonl"
+    if name not in contents:
+        raise EvidenceError(f"{run}/{name}: missing")
+    try:
+        entries = [msgspec.json.decode(line, type=Present) for line in contents[name].splitlines()]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{run}/{name}: cannot be read: {error}") from error
+    present = {entry.key: entry.count for entry in entries}
+    if len(present) != len(entries) or any(count < 1 for count in present.values()):
+        raise EvidenceError(f"{run}/{name}: a key comes twice or is there less than once")
+    return present
+
+
+def gap_start_ns(trial: Trial) -> int:
+    """Return the earliest moment at which the fault can have struck, on the writer's clock."""
+    return trial.fault.at_ns - trial.fault.clock_uncertainty_ns
+
+
+def _writer_observations(contents: Mapping[str, bytes], trial: Trial, writer: Writer, *, run: str) -> list[Observation]:
+    try:
+        writes = _writes(contents, writer, run=run)
+    except EvidenceError as error:
+        doubt = _Doubt(str(error), unresolved=True)
+        return _doubtful(METRICS_OF_A_TRIAL, run, trial.drill, writer.name, doubt)
+    before = _doubt_before(trial, writes)
+    gap = [_gap_observation(trial, writer, writes, before, run=run)]
+    try:
+        held = read_writer(contents, writer, run=run)
+    except EvidenceError as error:
+        return gap + _doubtful(RECKONED, run, trial.drill, writer.name, _Doubt(str(error), unresolved=True))
+    doubt = before if before.reason else _doubt_after(trial, held)
+    labels = {"drill": trial.drill, "writer": writer.name}
+    return gap + [
+        Observation(
+            metric=metric, labels=labels, run=run, values=values,
+            inconclusive=doubt.reason, unresolved=doubt.unresolved,
+        )
+        for metric, values in _reckoned(held).items()
+    ]  # fmt: skip
+
+
+def _reckoned(held: WriterTrial) -> dict[str, tuple[float, ...]]:
+    primary = held.reckonings[held.writer.authoritative]
+    replicas = [r for node, r in held.reckonings.items() if node != held.writer.authoritative]
+    values: dict[str, tuple[float, ...]] = {
+        "drill.lost": (float(len(primary.lost)),),
+        "drill.duplicated": (float(len(primary.duplicated)),),
+        "drill.resurrected": (float(len(primary.resurrected)),),
+    }
+    if replicas:
+        values["drill.lost_on_replica"] = (float(len({key for r in replicas for key in r.lost})),)
+    return values
+
+
+def _gap_observation(
+    trial: Trial, writer: Writer, writes: tuple[Write, ...], before: _Doubt, *, run: str
+) -> Observation:
+    """Return the gap; one that has not ended counts even if the stack was never steady again: that is the breach."""
+    gap = write_gap(writes, fault_ns=gap_start_ns(trial))
+    doubt = before
+    if not doubt.reason and gap.ended and not trial.steady_after.ok:
+        doubt = _Doubt(f"no steady state after the fault: {trial.steady_after.detail}", unresolved=True)
+    return Observation(
+        metric="drill.write_gap", labels={"drill": trial.drill, "writer": writer.name}, run=run,
+        values=(gap.seconds if gap.ended else math.inf,), inconclusive=doubt.reason, unresolved=doubt.unresolved,
+    )  # fmt: skip
+
+
+def _doubt_before(trial: Trial, writes: tuple[Write, ...]) -> _Doubt:
+    """Doubt whether the trial took place as meant: known before its outcome, so setting it aside favours nobody."""
+    if not trial.steady_before.ok:
+        return _Doubt(f"no steady state before the fault: {trial.steady_before.detail}")
+    if not trial.fault.proved:
+        return _Doubt(f"the fault was not proved: {trial.fault.proof}")
+    start = gap_start_ns(trial)
+    acknowledged = [w.done_ns for w in writes if w.outcome == "acknowledged" and w.done_ns is not None]
+    if not any(start - FLOWING_BEFORE_NS <= done <= start for done in acknowledged):
+        return _Doubt("no write was acknowledged in the second before the fault")
+    if max(w.sent_ns for w in writes) <= trial.fault.at_ns:
+        return _Doubt("the ledger ends before the fault", unresolved=True)
+    return _Doubt()
+
+
+def _doubt_after(trial: Trial, held: WriterTrial) -> _Doubt:
+    """Doubt whether the reckoning can be trusted; it hides an outcome, so no verdict passes over it."""
+    if not trial.steady_after.ok:
+        return _Doubt(f"no steady state after the fault: {trial.steady_after.detail}", unresolved=True)
+    foreign = held.reckonings[held.writer.authoritative].foreign
+    if foreign:
+        return _Doubt(
+            f"{held.writer.authoritative} has {len(foreign)} keys that the ledger of {held.writer.name} does not know, "
+            f"the first is {foreign[0]!r}: the ledger is not whole",
+            unresolved=True,
+        )
+    return _Doubt()
+
+
+def _doubtful(metrics: tuple[str, ...], run: str, drill: str, writer: str, doubt: _Doubt) -> list[Observation]:
+    return [
+        Observation(
+            metric=metric, labels={"drill": drill, "writer": writer}, run=run,
+            inconclusive=doubt.reason, unresolved=doubt.unresolved,
+        )
+        for metric in metrics
+    ]  # fmt: skip

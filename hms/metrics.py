@@ -1,0 +1,40 @@
+"""The metrics that evidence yields: what each means, its unit, and the labels that a claim may select by."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; a run contributes one value, or a histogram where `histogram` is set."""
+
+    name: str
+    unit: str
+    labels: frozenset[str]
+    meaning: str
+    histogram: bool = False
+
+
+_LOAD = frozenset({"scenario", "rate_per_second"})
+_DRILL = frozenset({"drill", "writer"})
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("smoke.disagreements", "checks", frozenset(), "Checks whose observation is not what was declared."),
+        Metric(
+            "load.response_time", "ms", _LOAD | {"operation"},
+            "From the moment at which the schedule wanted the request to its answer's last byte.", histogram=True,
+        ),
+        Metric("load.throughput", "requests/h", _LOAD, "Requests answered well, in an hour at the run's pace."),
+        Metric("load.failed", "%", _LOAD, "Share of the sent requests that were not answered well."),
+        Metric("load.dropped", "%", _LOAD, "Share of the intended requests that could not be sent in time."),
+        Metric("drill.write_gap", "s", _DRILL, "Longest span after the fault without a whole acknowledged write."),
+        Metric("drill.lost", "writes", _DRILL, "Acknowledged writes that the primary does not have afterwards."),
+        Metric(
+            "drill.lost_on_replica", "writes", _DRILL,
+            "Acknowledged writes that some replica does not have once the stack is steady again.",
+        ),
+        Metric("drill.duplicated", "writes", _DRILL, "Writes that the primary has more than once."),
+        Metric("drill.resurrected", "writes", _DRILL, "Writes that were refused and that the primary has."),
+    )
+}  # fmt: skip

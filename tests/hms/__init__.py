@@ -1,0 +1,4 @@
+"""Tests of the nouns, the judging core, verification and the report.
+
+May import: hms, tests.
+"""
