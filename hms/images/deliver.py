@@ -1,0 +1,80 @@
+"""Take image archives to where a cluster finds them: the test cluster, a kind cluster, or a registry."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hms.errors import ImageError
+from hms.images.build import BUILD_SECONDS, quiet
+from hms.images.builder import find_builder, run_logged
+from hms.images.catalogue import DEFAULT_REGISTRY
+from hms.images.content import digest
+from hms.images.store import ArchiveStore
+
+
+class TakesImages(Protocol):
+    """A cluster whose nodes take image archives; the test cluster is one."""
+
+    def load_images(self, archives: Sequence[Path], progress: Callable[[str], None]) -> None:
+        """Import archives into every node that does not have them."""
+
+
+def deliver(
+    archives: Mapping[str, Path],
+    *,
+    cluster: TakesImages | None = None,
+    kind: str | None = None,
+    registry: str | None = None,
+    progress: Callable[[str], None] = quiet,
+) -> None:
+    """Take the archives (by image name) to the test cluster, the kind cluster of that name, or the registry.
+
+    Where nothing is named, the cluster has to find the images by itself, and nothing is done. `ImageError` if a
+    program is missing or refuses.
+    """
+    if cluster is not None:
+        cluster.load_images(list(archives.values()), progress)
+    if kind is not None:
+        _to_kind(archives, kind, progress)
+    if registry is not None:
+        _to_registry(archives, registry, progress)
+
+
+def _to_kind(archives: Mapping[str, Path], name: str, progress: Callable[[str], None]) -> None:
+    if shutil.which("kind") is None:
+        raise ImageError("kind: not on the path", remedy="Install kind, or push the images with --push.")
+    known = subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=False).stdout.split()
+    if name not in known:
+        raise ImageError(
+            f"kind cluster {name!r}: not there, there is {', '.join(known) or 'none'}",
+            remedy=f"Run `kind create cluster --name {name}`.",
+        )
+    for image, archive in archives.items():
+        progress(f"image {image}: loading into the kind cluster {name!r}")
+        run_logged(
+            ["kind", "load", "image-archive", str(archive), "--name", name],
+            log=archive.parent / "logs" / "kind.log",
+            what=f"load of the image {image!r} into the kind cluster {name!r}",
+            timeout_seconds=BUILD_SECONDS,
+        )
+
+
+def _to_registry(archives: Mapping[str, Path], registry: str, progress: Callable[[str], None]) -> None:
+    store = ArchiveStore()
+    with store.lock(progress) as lock:
+        builder = find_builder(store.home)
+        for image, archive in archives.items():
+            local = f"{DEFAULT_REGISTRY}/{image}:{digest(image)}"
+            remote = f"{registry.rstrip('/')}/{image}:{digest(image)}"
+            progress(f"image {image}: pushing {remote}")
+            calls = [] if builder.has(local) else [builder.load(archive)]
+            for call in [*calls, builder.tag(local, remote), builder.push(remote)]:
+                run_logged(
+                    call,
+                    log=store.home / "logs" / f"push-{image}.log",
+                    what=f"push of {remote}",
+                    held=[lock],
+                    timeout_seconds=BUILD_SECONDS,
+                )
