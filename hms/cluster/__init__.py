@@ -1,0 +1,13 @@
+"""The test cluster: a real Kubernetes of several nodes on one Linux machine, with no way out.
+
+Each machine of it, the control plane and the nodes, is a set of kernel namespaces and a control group. The kernel keeps
+the record: what runs is found by its control group, and the end of a machine's first process ends all of it.
+
+May import: hms' nouns. The scripts `supervisor` and `relay` import nothing.
+"""
+
+from hms.cluster.cluster import Cluster, ClusterStatus
+from hms.cluster.machine import PartStatus
+from hms.cluster.node import Node
+
+__all__ = ["Cluster", "ClusterStatus", "Node", "PartStatus"]

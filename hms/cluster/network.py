@@ -1,0 +1,119 @@
+"""The wire: one bridge in the control plane's network namespace, a veth pair for each node, and no way out.
+
+Namespaces are known by the id of a process in them. The interfaces vanish with the namespace, so nothing is undone here.
+"""
+
+import subprocess
+from collections.abc import Sequence
+
+from hms.cluster.addresses import Addresses
+from hms.errors import ClusterError
+
+BRIDGE = "lan"
+
+
+def within(pid: int, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs `argv` in the network namespace of `pid`.
+
+    Never `ip netns exec`: that hides the control groups' mounts.
+    """
+    return ["nsenter", f"--net=/proc/{pid}/ns/net", *argv]
+
+
+def run(argv: Sequence[str], *, stdin: str = "") -> str:
+    """Run one of the system's network tools; `ClusterError` has what it said."""
+    done = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(
+            f"{' '.join(argv)}: {done.stderr.strip() or f'exit code {done.returncode}'}\n{stdin}".strip()
+        )
+    return done.stdout
+
+
+def configure(pid: int, commands: Sequence[str]) -> None:
+    """Run commands of `ip` in a namespace, in one go."""
+    run(within(pid, ["ip", "-batch", "-"]), stdin="\n".join(commands) + "\n")
+
+
+def port(number: int) -> str:
+    """Return the bridge's port to node `number`."""
+    return f"node{number}"
+
+
+def has_interface(pid: int, name: str) -> bool:
+    """Return whether the namespace has that interface."""
+    done = subprocess.run(within(pid, ["ip", "link", "show", "dev", name]), capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def make_bridge(control_pid: int, addresses: Addresses) -> None:
+    """Make the bridge, unless the control plane has it."""
+    if has_interface(control_pid, BRIDGE):
+        return
+    configure(control_pid, [
+        "link set lo up",
+        f"link add {BRIDGE} type bridge",
+        f"address add {addresses.control}/{addresses.nodes.prefixlen} dev {BRIDGE}",
+        f"link set {BRIDGE} up",
+    ])  # fmt: skip
+
+
+def attach_node(control_pid: int, node_pid: int, number: int, nodes: int, addresses: Addresses) -> None:
+    """Lay the wire between a node and the bridge, unless it is there, with the routes at both ends."""
+    if has_interface(node_pid, "eth0"):
+        return
+    if has_interface(control_pid, port(number)):
+        configure(control_pid, [f"link delete {port(number)}"])
+    run(["ip", "link", "add", port(number), "netns", str(control_pid), "type", "veth",
+         "peer", "name", "eth0", "netns", str(node_pid)])  # fmt: skip
+    configure(node_pid, [
+        "link set lo up",
+        f"address add {addresses.node(number)}/{addresses.nodes.prefixlen} dev eth0",
+        "link set eth0 up",
+        f"route add default via {addresses.control}",
+        *(
+            f"route add {addresses.node_pods(other)} via {addresses.node(other)}"
+            for other in range(1, nodes + 1)
+            if other != number
+        ),
+    ])  # fmt: skip
+    configure(control_pid, [
+        f"link set {port(number)} master {BRIDGE} up",
+        f"route replace {addresses.node_pods(number)} via {addresses.node(number)}",
+    ])  # fmt: skip
+
+
+def set_link(control_pid: int, number: int, *, up: bool) -> None:
+    """Pull or plug the cable of node `number`."""
+    configure(control_pid, [f"link set {port(number)} {'up' if up else 'down'}"])
+    if up:  # A link that goes down takes the routes over it along; the bridge's own survive.
+        return
+
+
+def link_is_up(control_pid: int, number: int) -> bool:
+    """Return whether the cable of node `number` is plugged in."""
+    shown = run(within(control_pid, ["ip", "-o", "link", "show", "dev", port(number)]))
+    return ",UP" in shown.partition(">")[0]
+
+
+def separate(control_pid: int, number: int, other: int) -> None:
+    """Drop everything between two nodes, both ways; the control plane still reaches both."""
+    table = partition_table(number, other)
+    rules = [f'iifname "{port(a)}" oifname "{port(b)}" drop' for a, b in ((number, other), (other, number))]
+    body = "".join(f"    {rule}\n" for rule in rules)
+    chain = f"  chain forward {{\n    type filter hook forward priority 0;\n{body}  }}\n"
+    run(within(control_pid, ["nft", "-f", "-"]), stdin=f"table bridge {table} {{\n{chain}}}\n")
+
+
+def join(control_pid: int, number: int) -> None:
+    """Lift every separation of node `number`."""
+    listed = run(within(control_pid, ["nft", "list", "tables", "bridge"]))
+    for line in listed.splitlines():
+        table = line.split()[-1]
+        if table.startswith("partition") and str(number) in table.removeprefix("partition_").split("_"):
+            run(within(control_pid, ["nft", "delete", "table", "bridge", table]))
+
+
+def partition_table(number: int, other: int) -> str:
+    """Return the name of the table that separates two nodes, whichever is named first."""
+    return "partition_{}_{}".format(*sorted((number, other)))

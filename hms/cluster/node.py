@@ -1,0 +1,60 @@
+"""A node and what can happen to it: power loss, a hang, a pulled cable, a partition."""
+
+from typing import TYPE_CHECKING
+
+from hms.cluster import network
+from hms.cluster.layout import node_name
+
+if TYPE_CHECKING:
+    from hms.cluster.cluster import Cluster
+
+
+class Node:
+    """Node `number`, from 1, of a cluster that is up. Each fault returns once the kernel has done it."""
+
+    def __init__(self, cluster: "Cluster", number: int) -> None:
+        self._cluster = cluster
+        self.number = number
+        self.name = node_name(number)
+        self._machine = cluster.machine(self.name)
+
+    def stop(self) -> int:
+        """Lose the node's power: every process of it is killed at once and its link is gone.
+
+        Its disk stays. Returns how many processes there were.
+        """
+        return self._machine.power_off()
+
+    def start(self) -> None:
+        """Give it power again; its kubelet starts its pods anew. Nothing happens if it runs."""
+        self._cluster.start_node(self.number)
+
+    def freeze(self) -> None:
+        """Hang it: every process, daemons and pods, stands still; the kernel goes on to acknowledge what it receives."""
+        self._machine.set_frozen(True)
+
+    def thaw(self) -> None:
+        """Let it go on where it stood."""
+        self._machine.set_frozen(False)
+
+    def isolate(self) -> None:
+        """Pull its cable: nothing leaves and nothing arrives, and nobody is told."""
+        network.set_link(self._cluster.control_pid(), self.number, up=False)
+
+    def isolate_from(self, other: int) -> None:
+        """Drop everything between it and another node, both ways; both still reach the control plane."""
+        network.separate(self._cluster.control_pid(), self.number, other)
+
+    def heal(self) -> None:
+        """Plug its cable in and lift every partition that it is part of."""
+        control_pid = self._cluster.control_pid()
+        network.join(control_pid, self.number)
+        network.set_link(control_pid, self.number, up=True)
+
+    def is_running(self) -> bool:
+        """Return whether it has power."""
+        return self._machine.pid() is not None
+
+    def is_frozen(self) -> bool:
+        """Return whether it hangs."""
+        return self._machine.is_frozen()
