@@ -1,0 +1,60 @@
+"""Pulumi's plugins: Pulumi itself looks for them in its home, under the name of kind, tool and version.
+
+A plugin on the path works as well, but then Pulumi warns about it at every call; in its home it is as if
+`pulumi plugin install` had put it there.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hms.tools.catalogue import Tool
+from hms.tools.machine import MachineSearch, OnMachine
+from hms.tools.store import Artefact
+
+
+def plugin_folder(tool: Tool) -> Path:
+    """Return the folder in which Pulumi looks for this plugin."""
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    return home / "plugins" / f"{tool.plugin}-v{tool.version}"
+
+
+def search_plugin(tool: Tool, artefact: Artefact | None) -> MachineSearch:
+    """Say whether Pulumi's home has the plugin from elsewhere; the copy of our artefact does not count."""
+    binary = plugin_folder(tool) / tool.commands[0]
+    if not binary.exists():
+        return MachineSearch(None, ())
+    if not os.access(binary, os.X_OK) or binary.stat().st_size == 0:
+        return MachineSearch(None, (f"{binary}: not executable or empty",))
+    if (plugin_folder(tool) / MARKER).exists() or (artefact and binary.samefile(artefact.paths[tool.commands[0]])):
+        return MachineSearch(None, ())
+    return MachineSearch(OnMachine(tool.version, {tool.commands[0]: binary}), ())
+
+
+MARKER = "installed-by-hms"
+"""Lies beside a plugin that we put there, so that it is told from one that `pulumi plugin install` put there."""
+
+
+def place_plugin(tool: Tool, artefact: Artefact) -> Path:
+    """Put the artefact's plugin into Pulumi's home, if it is not there already, and return its path."""
+    source = artefact.paths[tool.commands[0]]
+    folder = plugin_folder(tool)
+    placed = folder / tool.commands[0]
+    if placed.exists() and placed.stat().st_size == source.stat().st_size and (folder / MARKER).exists():
+        return placed
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        try:
+            (partial / source.name).hardlink_to(source)
+        except OSError:  # another file system
+            shutil.copy2(source, partial / source.name)
+        (partial / MARKER).write_text(f"{source}\n")
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return placed
