@@ -1,0 +1,73 @@
+# Shared by the scripts of Redis and Sentinel: who is who, and how to ask them. Sourced by bash.
+#
+# /etc/hms/config/nodes and sentinels: a line `<pod name> <address>` each. /etc/hms/secrets: passwords, a file each.
+# Passwords go through standard input: they are in no argument and no environment.
+
+config=/etc/hms/config
+secrets=/etc/hms/secrets
+run=/run/hms
+redis_port=6379
+sentinel_port=26379
+master_name=hms
+
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+
+secret() { cat "$secrets/$1"; }
+
+hashed() { secret "$1" | sha256sum | cut -d' ' -f1; }
+
+address_of() { awk -v name="$2" '$1 == name { print $2 }' "$config/$1"; }
+
+# ask ADDRESS PORT COMMAND: the answer as redis-cli prints it raw; fails if there is none within a second.
+ask() {
+    local answer
+    answer=$(printf 'AUTH sentinel %s\n%s\n' "$(secret sentinel-password)" "$3" |
+        timeout 1 redis-cli -h "$1" -p "$2" --raw 2>/dev/null) || return 1
+    [[ $answer == OK* ]] || return 1
+    printf '%s\n' "${answer#OK}" | tail -n +2
+}
+
+# ask_all PORT COMMAND ADDRESS...: the first line of each one's answer, all asked at once; `-` where none came.
+ask_all() {
+    local port=$1 command=$2 address
+    shift 2
+    for address in "$@"; do
+        {
+            answer=$(ask "$address" "$port" "$command") && answer=${answer%%$'\n'*} || answer=-
+            printf '%s %s\n' "$address" "$answer"
+        } &
+    done
+    wait
+}
+
+# The address that a majority of the Sentinels name as primary; `unknown` if a majority knows none; else `silent`.
+named_primary() {
+    local addresses total
+    addresses=$(awk '{ print $2 }' "$config/sentinels")
+    total=$(wc -l <"$config/sentinels")
+    # shellcheck disable=SC2086
+    (ask_all "$sentinel_port" "SENTINEL get-master-addr-by-name $master_name" $addresses) |
+        awk -v majority=$((total / 2 + 1)) '
+            $2 == "-" { next }
+            { votes[$2 == "" ? "unknown" : $2]++ }
+            END { for (who in votes) if (votes[who] >= majority) { print who; exit } print "silent" }' | head -1
+}
+
+# The first node besides $1 whose own word is that it is the primary; nothing if there is none.
+serving_primary() {
+    local others
+    others=$(awk -v me="$1" '$2 != me { print $2 }' "$config/nodes")
+    # shellcheck disable=SC2086
+    (ask_all "$redis_port" ROLE $others) | awk '$2 == "master" { print $1; exit }'
+}
+
+# Run a server as a child, so that this script stays process 1, and wait for its end; sets `child` and `code`.
+run_child() {
+    "$@" &
+    child=$!
+    code=0
+    while kill -0 "$child" 2>/dev/null; do
+        code=0
+        wait "$child" || code=$?
+    done
+}

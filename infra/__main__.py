@@ -1,0 +1,20 @@
+"""What `pulumi up` runs. Errors of ours are one clear message, never a traceback."""
+
+import sys
+from pathlib import Path
+
+# Pulumi runs this folder as a program and puts it first on the path, where its modules would hide packages of the
+# same name (`redis`, `app`); they are `infra.redis` and so on, from the checkout's root.
+_FOLDER = Path(__file__).resolve().parent
+sys.path[:] = [str(_FOLDER.parent), *(entry for entry in sys.path if Path(entry).resolve() != _FOLDER)]
+
+import pulumi  # noqa: E402
+
+from hms.errors import HmsError  # noqa: E402
+from infra.program import run  # noqa: E402
+
+try:
+    run()
+except HmsError as error:
+    pulumi.log.error(str(error))
+    sys.exit(1)

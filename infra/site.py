@@ -1,0 +1,56 @@
+"""The `Site`: what every component needs to know of the stack that it is a part of."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from hms.spec import StackSpec
+from infra.names import labels
+
+# Patroni's Service is awaited by nobody, and the await of any Service costs ten seconds.
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A stack's spec, its namespace, and the resource that holds the namespace.
+
+    Everything is deleted with the namespace, so `destroy` is one deletion and leaves nothing, not even what Patroni
+    made.
+    """
+
+    spec: StackSpec
+    namespace: pulumi.Resource
+
+    def meta(
+        self,
+        name: str,
+        workload: str,
+        *,
+        annotations: dict[str, str] | None = None,
+        extra: dict[str, str] | None = None,
+    ) -> ObjectMetaArgs:
+        """Return the metadata of an object of a workload; `extra` are more labels."""
+        return ObjectMetaArgs(
+            name=name,
+            namespace=self.spec.namespace,
+            labels={**labels(workload), **(extra or {})},
+            annotations=annotations or {},
+        )
+
+    def child(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Return the options of a component's child."""
+        return pulumi.ResourceOptions(parent=parent, deleted_with=self.namespace)
+
+    def awaited(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Return the options of a child whose pods `up` waits for, as long as the spec says."""
+        limit = f"{self.spec.ready_timeout_seconds}s"
+        timeouts = pulumi.CustomTimeouts(create=limit, update=limit, delete="120s")
+        return pulumi.ResourceOptions(parent=parent, deleted_with=self.namespace, custom_timeouts=timeouts)
+
+
+def digest(text: str) -> str:
+    """Return a short digest of a configuration, put on the pods so that a changed one rolls them."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
