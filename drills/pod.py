@@ -1,0 +1,263 @@
+"""The drill's pod: two containers, the writers and their observer, of the load generator's image."""
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from drills.clock import Offset, Ping, boot_id, estimate
+from drills.feed import Deduplicator, Feed, Follower
+from drills.wire import (
+    SETTINGS_VARIABLE,
+    AppSettings,
+    LedgerFile,
+    PostgresSettings,
+    RedisSettings,
+    Settings,
+    WriterName,
+)
+from drills.writer.program import WANTED
+from hms.errors import KubectlError, StackError
+from hms.inventory import Inventory
+from hms.kubectl import Kubectl
+
+NAME = "drill-writer"
+LABELS = {"app.kubernetes.io/part-of": "hms", "app.kubernetes.io/name": NAME}
+DIRECTORY = "/ledger"
+SECRETS = "/etc/hms/secrets"
+TLS = "/etc/hms/tls"
+
+READY_SECONDS = 60.0
+LONGEST_LIFE_SECONDS = 6 * 3600
+PINGS = 9
+
+RATES_PER_SECOND: dict[WriterName, float] = {"postgres": 50.0, "redis": 50.0, "app": 10.0}
+
+Progress = Callable[[str], None]
+
+
+def make_settings(inventory: Inventory, *, run: str, rates: dict[WriterName, float] = RATES_PER_SECOND) -> Settings:
+    """Return what the pod's programs need to know of a stack."""
+    postgres, redis, app = inventory.postgres, inventory.redis, inventory.endpoint("app")
+    return Settings(
+        run=run,
+        directory=DIRECTORY,
+        postgres=PostgresSettings(
+            members=postgres.members,
+            port=postgres.port,
+            rest_port=postgres.rest_port,
+            database=postgres.database,
+            user="drill",
+            password_file=f"{SECRETS}/postgres/drill-password",
+            ca_file=f"{TLS}/ca.crt",
+        ),
+        redis=RedisSettings(
+            nodes=redis.nodes,
+            port=redis.port,
+            sentinels=redis.sentinels,
+            sentinel_port=redis.sentinel_port,
+            master_name=redis.master_name,
+            user="drill",
+            password_file=f"{SECRETS}/redis/drill-password",
+            minimum_replicas=int(redis.settings.get("min-replicas-to-write", "0")),
+        ),
+        app=AppSettings(host=app.host, port=app.port),
+        rates_per_second=rates,
+    )
+
+
+def manifest(inventory: Inventory, settings: Settings) -> dict[str, Any]:
+    """Return the pod under the "restricted" Pod Security standard; of the secrets it mounts the drills' keys alone."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "restartPolicy": "Always",
+            "activeDeadlineSeconds": LONGEST_LIFE_SECONDS,
+            "terminationGracePeriodSeconds": 2,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 26104,
+                "runAsGroup": 26104,
+                "fsGroup": 26104,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                _container("writer", "drills.writer", inventory.loadgen_image, settings),
+                _container("observer", "drills.observer", inventory.loadgen_image, settings),
+            ],
+            "volumes": [
+                {"name": "ledger", "emptyDir": {"sizeLimit": "256Mi"}},
+                {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
+                _secret("postgres", inventory.postgres.credentials_secret, "drill-password"),
+                _secret("redis", inventory.redis.credentials_secret, "drill-password"),
+                _secret("tls", "postgres-tls", "ca.crt"),
+            ],
+        },
+    }
+
+
+def _container(name: str, module: str, image: str, settings: Settings) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", module],
+        "env": [{"name": SETTINGS_VARIABLE, "value": msgspec.json.encode(settings).decode()}],
+        "resources": {
+            "requests": {"cpu": "20m", "memory": "64Mi"},
+            "limits": {"cpu": "500m", "memory": "256Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "ledger", "mountPath": DIRECTORY},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the pod
+            {"name": "postgres", "mountPath": f"{SECRETS}/postgres", "readOnly": True},
+            {"name": "redis", "mountPath": f"{SECRETS}/redis", "readOnly": True},
+            {"name": "tls", "mountPath": TLS, "readOnly": True},
+        ],
+    }
+
+
+def _secret(volume: str, name: str, key: str) -> dict[str, Any]:
+    return {
+        "name": volume,
+        "secret": {"secretName": name, "defaultMode": 0o440, "items": [{"key": key, "path": key}]},
+    }
+
+
+class DrillPod:
+    """The pod while it runs, with its clock and its messages. Leaving the context removes it, whatever happened."""
+
+    def __init__(self, kubectl: Kubectl, inventory: Inventory, settings: Settings, *, progress: Progress) -> None:
+        self._kubectl = kubectl
+        self._inventory = inventory
+        self._settings = settings
+        self._progress = progress
+        self._followers: list[Follower] = []
+        self.feed = Feed()
+        self.rates_per_second = settings.rates_per_second
+        self.offset = Offset(0, 0)
+        self.boot_id = ""
+        self.asleep_ns = 0
+
+    def __enter__(self) -> "DrillPod":
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        remove_leftover(self._kubectl)
+        document = manifest(self._inventory, self._settings)
+        self._kubectl.run("create", "-f", "-", stdin=json.dumps(document))
+        try:
+            self._kubectl.run(
+                "wait", "--for=condition=Ready", f"pod/{NAME}", f"--timeout={READY_SECONDS:.0f}s",
+                timeout_seconds=READY_SECONDS + 5,
+            )  # fmt: skip
+        except KubectlError as error:
+            raise StackError(
+                f"pod {NAME} is not ready within {READY_SECONDS:.0f} s: {self._last_words()}",
+                remedy="Is the image loadgen on every node (`hms images`), and has the quota room for a drill?",
+            ) from error
+        for container in ("writer", "observer"):
+            command = self._kubectl.command("logs", "--follow", NAME, "-c", container)
+            self._followers.append(Follower(command, Deduplicator(self.feed.add).line, name=f"logs {container}"))
+        self._compare_clocks()
+
+    def close(self) -> None:
+        """Stop following and remove the pod."""
+        for follower in self._followers:
+            follower.close()
+        self._followers.clear()
+        self._kubectl.run(
+            "delete", "pod", NAME, "--ignore-not-found", "--grace-period=1", "--wait=false", timeout_seconds=30
+        )
+
+    def _last_words(self) -> str:
+        """Return the newest event of the pod, and the end of its writers' log."""
+        said: list[str] = []
+        events = self._kubectl.get("events", "--field-selector", f"involvedObject.name={NAME}")["items"]
+        said += [f"{event.get('reason')}: {event.get('message')}" for event in events[-2:]]
+        try:
+            said.append(self._kubectl.run("logs", NAME, "-c", "writer", "--tail=3").strip())
+        except KubectlError as error:
+            said.append(error.stderr)
+        return "; ".join(filter(None, said)) or "it says nothing"
+
+    def far_ns(self, near_ns: int | None = None) -> int:
+        """Return the pod's monotonic time of a moment of ours; of now by default."""
+        return self.offset.likely(time.monotonic_ns() if near_ns is None else near_ns)
+
+    def _compare_clocks(self) -> None:
+        command = self._kubectl.command("exec", "-i", NAME, "-c", "writer", "--", "python", "-m", "drills.clock")
+        pings: list[Ping] = []
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as far:
+            if far.stdin is None or far.stdout is None:
+                raise StackError("the clock of the drill's pod: no pipe to it")
+            for _ in range(PINGS):
+                sent_ns = time.monotonic_ns()
+                far.stdin.write(b"\n")
+                far.stdin.flush()
+                words = far.stdout.readline().split()
+                if len(words) != 3:
+                    raise StackError("the clock of the drill's pod does not answer", remedy="Run the drill again.")
+                pings.append(Ping(sent_ns, int(words[1]), time.monotonic_ns()))
+                self.boot_id, self.asleep_ns = words[0].decode(), int(words[2])
+            far.stdin.close()
+        same_kernel = self.boot_id == boot_id()
+        self.offset = estimate(pings[1:], same_kernel=same_kernel)  # the first waited for Python to start
+        where = (
+            "on this machine's clock" if same_kernel else f"offset known to {self.offset.uncertainty_ns / 1e6:.1f} ms"
+        )
+        self._progress(f"drill pod is ready, {where}")
+
+    def want(self, trial: str) -> None:
+        """Have the writers write for a trial; for none, with an empty name, which makes them read back and stop."""
+        script = f"printf %s {trial!r} > {DIRECTORY}/.{WANTED} && mv {DIRECTORY}/.{WANTED} {DIRECTORY}/{WANTED}"
+        self._kubectl.exec(NAME, "writer", ["sh", "-c", script])
+
+    def fetch(self, trial: str, files: tuple[LedgerFile, ...]) -> dict[str, bytes]:
+        """Return the files that the writers left for a trial; `StackError` where one did not come whole."""
+        command = self._kubectl.command(
+            "exec", NAME, "-c", "writer", "--", "tar", "-cf", "-", "-C", f"{DIRECTORY}/{trial}",
+            *(file.name for file in files),
+        )  # fmt: skip
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        found: dict[str, bytes] = {}
+        try:
+            with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+                for member in archive.getmembers():
+                    content = archive.extractfile(member)
+                    found[member.name] = content.read() if content else b""
+        except tarfile.TarError as error:
+            raise StackError(f"the ledgers of {trial} cannot be fetched: {error}") from error
+        for file in files:
+            if hashlib.sha256(found.get(file.name, b"")).hexdigest() != file.sha256:
+                raise StackError(f"the ledgers of {trial} cannot be fetched: {file.name} did not come whole")
+        return found
+
+
+def remove_leftover(kubectl: Kubectl) -> None:
+    """Remove the pod of an earlier drill that was killed, and wait until it is gone."""
+    labels = ",".join(f"{key}={value}" for key, value in LABELS.items())
+    kubectl.run("delete", "pod", "-l", labels, "--grace-period=1", "--wait=true", timeout_seconds=60)

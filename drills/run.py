@@ -1,0 +1,88 @@
+"""A run of drills: the lock, the pod, trial after trial, into the evidence."""
+
+import fcntl
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from drills.catalogue import find
+from drills.faults.fault import Fault
+from drills.pod import DrillPod, make_settings
+from drills.routing import Routing
+from drills.stage import Stage
+from drills.trial import TrialRun
+from hms.errors import DrillRefusedError, UsageError
+from hms.evidence_directory import EvidenceDirectory
+from hms.inventory import Inventory
+from hms.kubectl import Kubectl
+from hms.paths import state_home
+
+MOST_TRIALS = 1000
+
+Progress = Callable[[str], None]
+
+
+def run_drills(
+    names: tuple[str, ...],
+    *,
+    trials: int,
+    inventory: Inventory,
+    kubectl: Kubectl,
+    evidence: EvidenceDirectory,
+    progress: Progress,
+) -> None:
+    """Run each drill `trials` times, in turns, and leave `drills/<drill>/<n>/` in the evidence.
+
+    Raises `UsageError` for what was asked wrongly, `DrillRefusedError` for a stack that may not be broken, and another
+    `HmsError` only where a trial could not be run at all. A bad result is evidence, not an error.
+    """
+    faults = find(names)
+    if not 1 <= trials <= MOST_TRIALS:
+        raise UsageError(f"--trials {trials}: must be from 1 to {MOST_TRIALS}")
+    if inventory.drills != "allowed":
+        raise DrillRefusedError(
+            f"stack {inventory.stack}: its configuration forbids drills",
+            remedy=f"Where breaking it is meant: `pulumi config set hms:drills allowed --stack {inventory.stack}`.",
+        )
+    within = kubectl.within(inventory.namespace)
+    settings = make_settings(inventory, run=secrets.token_hex(4))
+    with _alone(kubectl, inventory), DrillPod(within, inventory, settings, progress=progress) as pod:
+        routing = Routing(within, inventory.postgres.scope, pod)
+        try:
+            stage = Stage(inventory, within, pod)
+            for _ in range(trials):
+                for fault in faults:
+                    _run_trial(stage, fault, routing, evidence, progress)
+        finally:
+            routing.close()
+
+
+def _run_trial(stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceDirectory, progress: Progress) -> None:
+    number = _next_number(evidence, fault.name)
+    outcome = TrialRun(stage, fault, routing, number=number, progress=progress).run()
+    folder = f"drills/{fault.name}/{number}"
+    for name, content in sorted(outcome.files.items()):
+        evidence.write_bytes(f"{folder}/{name}", content)
+    evidence.write(f"{folder}/trial.json", outcome.trial)
+
+
+def _next_number(evidence: EvidenceDirectory, drill: str) -> int:
+    """Return the first trial number of a drill that the evidence has no folder for."""
+    folder = evidence.path / "drills" / drill
+    taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+    return max(taken, default=0) + 1
+
+
+@contextmanager
+def _alone(kubectl: Kubectl, inventory: Inventory) -> Iterator[None]:
+    """Hold the lock on drilling this stack from this machine; `UsageError` where another drill has it."""
+    folder = state_home() / "drills"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{kubectl.context}.{inventory.namespace}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"stack {inventory.stack}: another drill is running on it", remedy="Wait until it has ended."
+            ) from None
+        yield

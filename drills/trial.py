@@ -1,0 +1,182 @@
+"""One trial: steady state, one fault, recovery, steady state again, the ledgers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from drills.faults.fault import Fault
+from drills.feed import Feed
+from drills.routing import Routing
+from drills.stage import Injection, Proof, Stage
+from drills.wire import Stopped, WriterStatus
+from hms.errors import HmsError
+from hms.evidence import Event, Steady, Trial, Writer
+from hms.evidence import Fault as FaultRecord
+
+T = TypeVar("T")
+Broken = tuple[Injection | None, Proof]
+
+STEADY_FOR_NS = 2_000_000_000
+FLOWING_NS = 1_000_000_000
+STEADY_SECONDS = 90.0
+RECOVERY_SECONDS = 90.0
+READ_BACK_SECONDS = 60.0
+BEFORE_FAULT_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A trial's record, and the files that belong to it by name."""
+
+    trial: Trial
+    files: dict[str, bytes]
+
+
+def not_steady_because(feed: Feed, trial: str, writers: int) -> str:
+    """Return why the stack is not in its steady state, or nothing if it has been for `STEADY_FOR_NS`.
+
+    It is, when the observer has called both engines steady for that long, and every writer has had each write of that
+    span acknowledged, up to `FLOWING_NS` ago.
+    """
+    state = feed.state
+    if state is None:
+        return "the observer has said nothing yet"
+    if not feed.steady_since_ns:
+        parts = [part.detail for part in (state.postgres, state.redis) if not part.steady]
+        return "; ".join(parts)
+    since_ns = feed.steady_since_ns
+    statuses = [status for status in feed.statuses.values() if status.trial == trial]
+    if len(statuses) < writers or trial not in feed.started:
+        return f"{len(statuses)} of {writers} writers write"
+    for status in statuses:
+        if status.at_ns - status.last_acknowledged_sent_ns > FLOWING_NS:
+            return f"writer {status.writer}: nothing acknowledged of late{_last_word(status)}"
+        since_ns = max(since_ns, status.last_failed_ns, feed.started[trial].at_ns)
+    if state.at_ns - since_ns < STEADY_FOR_NS:
+        return f"steady for {(state.at_ns - since_ns) / 1e9:.1f} s of {STEADY_FOR_NS / 1e9:g} s"
+    return ""
+
+
+def _last_word(status: WriterStatus) -> str:
+    return f" ({status.detail})" if status.detail else ""
+
+
+class TrialRun:
+    """Runs one trial of one fault on a stage whose pod is ready."""
+
+    def __init__(
+        self, stage: Stage, fault: Fault, routing: Routing, *, number: int, progress: Callable[[str], None]
+    ) -> None:
+        self._stage = stage
+        self._fault = fault
+        self._routing = routing
+        self._number = number
+        self._progress = progress
+        self._feed = stage.pod.feed
+        self._name = f"{fault.name}-{number}"
+        self._rates = stage.pod.rates_per_second
+
+    def run(self) -> Outcome:
+        """Run it; `HmsError` only where it could not be run. Whatever happens, the fault is undone."""
+        self._stage.pod.want(self._name)
+        before = self._until_steady()
+        broken = self._break() if before.ok else (None, Proof(False, "not injected: no steady state before"))
+        after = self._until_recovered(broken[0]) if broken[0] else Steady(ok=False, detail="nothing was injected")
+        end_ns = self._stage.pod.far_ns()
+        self._stage.pod.want("")
+        stopped = self._wait(lambda feed: feed.stopped.get(self._name), READ_BACK_SECONDS)
+        if stopped is None:
+            raise HmsError(f"trial {self._name}: the writers did not read back within {READ_BACK_SECONDS:g} s")
+        files = self._stage.pod.fetch(self._name, stopped.files)
+        return Outcome(self._record(broken, (before, after), stopped, end_ns), files)
+
+    def _break(self) -> Broken:
+        injection: Injection | None = None
+        try:
+            injection = self._fault.inject(self._stage)
+            return injection, self._fault.prove(self._stage, injection)
+        finally:
+            if injection is not None:
+                self._fault.undo(self._stage, injection)
+
+    def _until_steady(self) -> Steady:
+        return self._steadiness(STEADY_SECONDS)
+
+    def _until_recovered(self, injection: Injection) -> Steady:
+        """Wait until every writer has had a write acknowledged that was sent after the fault, then for steady state."""
+        recovered = self._wait(
+            lambda feed: True if self._all_acknowledged_since(feed, injection) else None, RECOVERY_SECONDS
+        )
+        if not recovered:
+            silent = [
+                status.writer
+                for status in self._feed.statuses.values()
+                if status.last_acknowledged_sent_ns <= injection.at_ns
+            ]
+            return Steady(ok=False, detail=f"nothing acknowledged since the fault: {', '.join(silent)}")
+        return self._steadiness(RECOVERY_SECONDS)
+
+    def _all_acknowledged_since(self, feed: Feed, injection: Injection) -> bool:
+        statuses = feed.statuses.values()
+        return all(status.last_acknowledged_sent_ns > injection.at_ns for status in statuses)
+
+    def _steadiness(self, timeout_seconds: float) -> Steady:
+        writers = len(self._rates)
+        reached = self._wait(
+            lambda feed: True if not not_steady_because(feed, self._name, writers) else None, timeout_seconds
+        )
+        state = self._stage.state()
+        if reached:
+            detail = f"{state.postgres.detail}; {state.redis.detail}; {writers} writers acknowledged throughout"
+            return Steady(ok=True, detail=detail)
+        reason = not_steady_because(self._feed, self._name, writers)
+        return Steady(ok=False, detail=f"not steady within {timeout_seconds:g} s: {reason}")
+
+    def _wait(self, condition: Callable[[Feed], T | None], timeout_seconds: float) -> T | None:
+        """Wait for the feed; `HmsError` as soon as a program in the pod has failed."""
+
+        def found_or_failed(feed: Feed) -> tuple[T | None] | None:
+            if feed.failures:
+                return (None,)
+            found = condition(feed)
+            return None if found is None else (found,)
+
+        answer = self._feed.wait(found_or_failed, timeout_seconds)
+        if self._feed.failures:
+            raise HmsError(f"trial {self._name}: a program in the drill's pod failed: {self._feed.failures[-1]}")
+        return answer[0] if answer else None
+
+    def _record(self, broken: Broken, steady: tuple[Steady, Steady], stopped: Stopped, end_ns: int) -> Trial:
+        injection, proof = broken
+        at_ns = injection.at_ns if injection else end_ns
+        events = [
+            Event(at_ns=seen.at_ns, source=seen.source, what=seen.what)
+            for seen in self._feed.events_between(at_ns - BEFORE_FAULT_NS, end_ns)
+        ]
+        if injection:
+            events.append(Event(at_ns=at_ns, source="drill", what=f"{self._fault.does}: {injection.target}"))
+        return Trial(
+            drill=self._fault.name,
+            number=self._number,
+            fault=FaultRecord(
+                name=self._fault.name,
+                target=injection.target if injection else "",
+                at_ns=at_ns,
+                clock_uncertainty_ns=injection.uncertainty_ns if injection else 0,
+                proved=proof.proved,
+                proof=proof.how,
+            ),
+            steady_before=steady[0],
+            steady_after=steady[1],
+            effective=dict(sorted((self._feed.effective | self._routing.effective).items())),
+            events=tuple(sorted(events, key=lambda event: event.at_ns)),
+            writers=tuple(
+                Writer(
+                    name=result.writer,
+                    rate_per_second=self._rates[result.writer],
+                    nodes=result.nodes,
+                    authoritative=result.authoritative,
+                )
+                for result in stopped.results
+            ),
+        )

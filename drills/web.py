@@ -1,0 +1,65 @@
+"""One HTTP/1.1 request over one connection, so that a caller knows whether anything was sent."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+LONGEST_BODY_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status and its body."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the decoded body; `OSError` where it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise ConnectionError(f"status {self.status}: not JSON: {error}") from error
+
+
+async def request(method: str, host: str, port: int, path: str, *, begin: Callable[[], None] | None = None) -> Response:
+    """Send one request without a body and return its response.
+
+    `begin` is called after the connection stands, right before the first byte leaves. `OSError` where there is no
+    connection, it breaks, or what comes back is not HTTP.
+    """
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        if begin is not None:
+            begin()
+        writer.write(head.encode("ascii"))
+        await writer.drain()
+        return await _read_response(reader)
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
+        raise ConnectionError(f"{host}:{port}: the response broke off: {error}") from error
+    finally:
+        writer.transport.abort()
+
+
+async def _read_response(reader: asyncio.StreamReader) -> Response:
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    status = int(lines[0].split(" ")[1])
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return Response(status, await _read_chunks(reader))
+    if "content-length" in headers:
+        return Response(status, await reader.readexactly(min(int(headers["content-length"]), LONGEST_BODY_BYTES)))
+    return Response(status, await reader.read(LONGEST_BODY_BYTES))
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+        if len(body) > LONGEST_BODY_BYTES:
+            raise ValueError(f"a body of more than {LONGEST_BODY_BYTES} bytes")
+    return body

@@ -1,0 +1,118 @@
+"""Writes through the app's API: what its users feel."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+from drills.web import Response, request
+from drills.wire import AppSettings, WriterName
+from drills.writer.target import ACKNOWLEDGED, Contents, Told
+
+# The app retries inside its own deadline when the primary moves; a user waits longer than that before giving up.
+ATTEMPT_SECONDS = 6.0
+CATCH_UP_SECONDS = 20.0
+
+# Codes that every release of ICD-10-CM has. A user bookmarks each once, so that user and code are a write's key.
+CODES = (
+    "A00", "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09",
+    "E08", "E09", "E10", "E11", "E13", "I10", "I11", "I12", "I13", "I15",
+)  # fmt: skip
+
+
+def classify(response: Response) -> Told:
+    """Return the outcome of a bookmark's response.
+
+    A 4xx was not done. A 5xx leaves it open: the app may have lost the database after the commit was sent.
+    """
+    if 200 <= response.status < 300:
+        return ACKNOWLEDGED
+    return Told("refused" if 400 <= response.status < 500 else "unknown", f"status {response.status}")
+
+
+class AppTarget:
+    """Puts bookmarks: one attempt each, on a connection of its own, so that the Service spreads them over the pods."""
+
+    name: WriterName = "app"
+
+    def __init__(self, settings: AppSettings) -> None:
+        self._settings = settings
+        self._user_prefix = ""
+        self._users = 0
+
+    async def prepare(self, prefix: str) -> None:
+        """Wait until the app answers."""
+        self._user_prefix = f"drill-{hashlib.sha256(prefix.encode()).hexdigest()[:12]}"
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            while True:
+                try:
+                    response = await self._request("GET", "/api/v1/health/ready")
+                    if response.status == 200:
+                        return
+                except OSError:
+                    pass
+                await asyncio.sleep(0.1)
+
+    def key(self, seq: int) -> str:
+        """Return `<user>/<code>`."""
+        user, code = divmod(seq, len(CODES))
+        self._users = max(self._users, user + 1)
+        return f"{self._user_prefix}-{user}/{CODES[code]}"
+
+    async def write(self, key: str, begin: Callable[[], None]) -> Told:
+        """Put the bookmark `key`; one attempt."""
+        user, code = key.split("/")
+        begun = False
+
+        def sending() -> None:
+            nonlocal begun
+            begun = True
+            begin()
+
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                response = await self._request("PUT", f"/api/v1/users/{user}/bookmarks/{code}", begin=sending)
+        except OSError as error:
+            return Told("unknown" if begun else "refused", type(error).__name__)
+        return classify(response)
+
+    async def contents(self) -> Contents:
+        """Read the bookmarks back through the API until two readings agree, as its reads may come from a replica."""
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            before: dict[str, int] | None = None
+            while (now := await self._read()) != before:
+                before = now
+                await asyncio.sleep(0.25)
+        return Contents({"api": now}, "api")
+
+    async def _read(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for number in range(self._users):
+            user = f"{self._user_prefix}-{number}"
+            response = await self._request("GET", f"/api/v1/users/{user}/bookmarks")
+            if response.status != 200:
+                raise ConnectionError(f"app: bookmarks of {user}: status {response.status}")
+            for code in bookmarked(response.json()):
+                found[f"{user}/{code}"] = found.get(f"{user}/{code}", 0) + 1
+        return found
+
+    async def discard(self) -> None:
+        """Remove this trial's bookmarks."""
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            for key in await self._read():
+                user, code = key.split("/")
+                await self._request("DELETE", f"/api/v1/users/{user}/bookmarks/{code}")
+
+    async def close(self) -> None:
+        """Do nothing: every request closes its own connection."""
+
+    async def _request(self, method: str, path: str, *, begin: Callable[[], None] | None = None) -> Response:
+        return await request(method, self._settings.host, self._settings.port, path, begin=begin)
+
+
+def bookmarked(document: object) -> list[str]:
+    """Return the codes of a list of bookmarks as the API gives it; `OSError` where it is no such list."""
+    match document:
+        case {"bookmarks": list(items)}:
+            return [str(item["code"] if isinstance(item, dict) else item) for item in items]
+        case _:
+            raise ConnectionError(f"app: not a list of bookmarks: {str(document)[:80]}")

@@ -1,0 +1,136 @@
+"""One writer: it sends what the schedule wants, when the schedule wants it, and keeps the ledger."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from drills.wire import WriterStatus
+from drills.writer.journal import Journal
+from drills.writer.schedule import NANOSECONDS, Schedule
+from drills.writer.target import ACKNOWLEDGED, Target, Told
+from hms.ledger import Answer, Intent
+
+HEARTBEAT_SECONDS = 0.5
+DRAIN_SECONDS = 8.0
+
+Report = Callable[[WriterStatus], None]
+
+
+class Runner:
+    """Sends writes in an open loop and records each one's intent before, and its answer after.
+
+    At most `in_flight_limit` writes are under way; an arrival beyond is not sent, and counted. `report` gets a status
+    at each turn from acknowledged to failing and back, and every half second.
+    """
+
+    def __init__(
+        self, *, trial: str, target: Target, journal: Journal, schedule: Schedule, in_flight_limit: int, report: Report
+    ) -> None:
+        self._trial = trial
+        self._target = target
+        self._journal = journal
+        self._schedule = schedule
+        self._in_flight_limit = in_flight_limit
+        self._report = report
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._counts = {"acknowledged": 0, "refused": 0, "unknown": 0}
+        self._last_acknowledged_sent_ns = 0
+        self._last_failed_ns = 0
+        self._failing = False
+        self.not_sent = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write until `stop`, then wait for the answers that are still due; `OSError` where the ledger is full."""
+        first_seq = self._journal.next_seq
+        index = 0
+        heartbeat = asyncio.create_task(self._beat())
+        try:
+            while not stop.is_set():
+                due_ns = self._schedule.due_ns(index)
+                await _until(due_ns, stop)
+                if stop.is_set():
+                    break
+                self._raise_failures()
+                if len(self._under_way) < self._in_flight_limit:
+                    task = asyncio.create_task(self._write(first_seq + index, due_ns))
+                    self._under_way.add(task)
+                else:
+                    self.not_sent += 1
+                    self._last_failed_ns = time.monotonic_ns()
+                index += 1
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
+            self._raise_failures()
+        finally:
+            heartbeat.cancel()
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(heartbeat, *self._under_way, return_exceptions=True)
+        self._tell("")
+
+    async def _write(self, seq: int, due_ns: int) -> None:
+        key = self._target.key(seq)
+        sent: list[int] = []
+
+        def begin() -> None:
+            sent.append(time.monotonic_ns())
+            self._journal.append(Intent(seq=seq, key=key, intended_ns=due_ns, sent_ns=sent[0]))
+
+        told = await self._target.write(key, begin)
+        if not sent:
+            begin()
+            told = Told("refused", told.detail)
+        answer = Answer(seq=seq, outcome=told.outcome, done_ns=time.monotonic_ns(), detail=told.detail[:200])
+        self._journal.append(answer)
+        self._count(told, sent[0])
+
+    def _count(self, told: Told, sent_ns: int) -> None:
+        self._counts[told.outcome] += 1
+        failed = told != ACKNOWLEDGED
+        if failed:
+            self._last_failed_ns = time.monotonic_ns()
+        else:
+            self._last_acknowledged_sent_ns = max(self._last_acknowledged_sent_ns, sent_ns)
+        if failed != self._failing:
+            self._failing = failed
+            self._tell(told.detail)
+
+    def _tell(self, detail: str) -> None:
+        self._report(
+            WriterStatus(
+                trial=self._trial,
+                writer=self._target.name,
+                at_ns=time.monotonic_ns(),
+                acknowledged=self._counts["acknowledged"],
+                refused=self._counts["refused"],
+                unknown=self._counts["unknown"],
+                not_sent=self.not_sent,
+                last_acknowledged_sent_ns=self._last_acknowledged_sent_ns,
+                last_failed_ns=self._last_failed_ns,
+                detail=detail,
+            )
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            self._tell("")
+
+    def _raise_failures(self) -> None:
+        """Forget the writes that ended; one that could not be recorded ends the writer."""
+        ended = {task for task in self._under_way if task.done()}
+        self._under_way -= ended
+        for task in ended:
+            task.result()
+
+
+async def _until(due_ns: int, stop: asyncio.Event) -> None:
+    """Wait for a moment on the monotonic clock, or for `stop`."""
+    delay_seconds = (due_ns - time.monotonic_ns()) / NANOSECONDS
+    if delay_seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), delay_seconds)
+    except TimeoutError:
+        return
