@@ -1,0 +1,29 @@
+"""Who may connect to whom: every port of every workload, tried from every workload and from a client."""
+
+from smoke.checks import Checks
+from smoke.client import Client
+from smoke.network import Attempt, attempts, connect_script, declared, parse_connected
+from smoke.stack import RunningStack
+
+CLIENT = "loadgen"
+
+
+def test_declared_flows_are_open_and_no_others(stack: RunningStack, client: Client, checks: Checks) -> None:
+    """A connection comes about exactly where the stack declares the flow."""
+    addresses = {name: [pod["status"]["podIP"] for pod in pods] for name, pods in stack.pods.items()}
+    for workload in stack.inventory.workloads:
+        place = stack.places_of(workload.name)[0]
+        others = {name: [a for a in listed if a != place.address][:1] for name, listed in addresses.items()}
+        tries = attempts(stack.inventory, others, source=workload.name)
+        _check(stack, tries, stack.ask(place, connect_script(tries)), checks)
+    tries = attempts(stack.inventory, {name: listed[:1] for name, listed in addresses.items()}, source=CLIENT)
+    _check(stack, tries, client.connect(connect_script(tries)), checks)
+
+
+def _check(stack: RunningStack, tries: list[Attempt], answer: str, checks: Checks) -> None:
+    connected = parse_connected(answer)
+    for attempt in tries:
+        expected = "open" if declared(stack.inventory, attempt) else "closed"
+        seen = "open" if connected[(attempt.address, attempt.port)] else "closed"
+        target = f"{attempt.source} -> {attempt.target}:{attempt.port}"
+        checks.equal("network.flow", target, declared=expected, observed=seen)
