@@ -23,7 +23,7 @@ def say(line: str) -> None:
 
 @click.group()
 def cluster() -> None:
-    """The test cluster: a real three-node Kubernetes on this machine."""
+    """Make, ask, break and remove the test cluster: a real three-node Kubernetes on this machine."""
 
 
 @cluster.command()

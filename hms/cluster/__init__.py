@@ -6,8 +6,9 @@ the record: what runs is found by its control group, and the end of a machine's 
 May import: hms' nouns. The scripts `supervisor` and `relay` import nothing.
 """
 
-from hms.cluster.cluster import Cluster, ClusterStatus
+from hms.cluster.cluster import Cluster
 from hms.cluster.machine import PartStatus
 from hms.cluster.node import Node
+from hms.cluster.status import ClusterStatus
 
 __all__ = ["Cluster", "ClusterStatus", "Node", "PartStatus"]

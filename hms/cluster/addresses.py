@@ -51,11 +51,11 @@ class Addresses:
         return self.services[10]
 
     def node(self, number: int) -> IPv4Address:
-        """Node `number`, from 1, on the wire."""
+        """Return node `number`, from 1, on the wire."""
         return self.nodes[10 + number]
 
     def node_pods(self, number: int) -> IPv4Network:
-        """The pods of node `number`, from 1."""
+        """Return the pods' range of node `number`, from 1."""
         return IPv4Network(f"10.{100 + self.index}.{number}.0/24")
 
     def conflicts(self, used: Iterable[IPv4Network]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class BinaryImage:
 
 
 def architecture() -> str:
-    """Return this machine's architecture in the words of OCI; `ClusterError` if the cluster has not been tried on it."""
+    """Return this machine's architecture in the words of OCI; `ClusterError` if it is not one that is supported."""
     known = {"x86_64": "amd64", "aarch64": "arm64"}
     machine = platform.machine()
     if machine not in known:
@@ -149,7 +149,7 @@ def _descriptor(media_type: str, data: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": _digest(data), "size": len(data)}
 
 
-def system_images(binaries: dict[str, str]) -> Sequence[BinaryImage]:
+def system_images(binaries: Mapping[str, str]) -> Sequence[BinaryImage]:
     """Return the images of the cluster's own pods; `pause` holds a pod's namespaces and is busybox."""
     return (
         BinaryImage("pause", Path(binaries["busybox"]), "/bin/busybox", ("/bin/busybox", "sleep", "infinity")),

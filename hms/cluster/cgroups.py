@@ -13,6 +13,8 @@ from pathlib import Path
 from hms.errors import ClusterError
 
 WANTED_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+DELEGATED_CONTROLLERS = (*WANTED_CONTROLLERS, "io", "hugetlb")
+"""With version 2 the kubelet refuses a root group that lacks one of these which the host has."""
 REMOVE_SECONDS = 20.0
 
 
@@ -52,7 +54,8 @@ def detect() -> Hierarchies:
     unified, legacy = parse_mounts(Path("/proc/mounts").read_text())
     on_legacy = frozenset[str]().union(*legacy.values()) if legacy else frozenset[str]()
     if "memory" in on_legacy:
-        return Hierarchies(1, tuple(legacy), on_legacy)
+        # On a hybrid host runc makes groups in the unified hierarchy, too, though no controller is on it.
+        return Hierarchies(1, (*legacy, *unified), on_legacy)
     if unified:
         controllers = frozenset((unified[0] / "cgroup.controllers").read_text().split())
         return Hierarchies(2, (unified[0],), controllers)
@@ -81,7 +84,7 @@ def _prepare_in(hierarchies: Hierarchies, root: Path, group: str) -> Path:
 
 def _enable_controllers(directory: Path, available: frozenset[str]) -> None:
     enabled = (directory / "cgroup.subtree_control").read_text().split()
-    missing = [c for c in (*WANTED_CONTROLLERS, "io") if c in available and c not in enabled]
+    missing = [c for c in DELEGATED_CONTROLLERS if c in available and c not in enabled]
     if missing:
         (directory / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in missing))
 

@@ -119,6 +119,7 @@ class Machine:
                     "argv": part.argv,
                     "log": str(self.layout.log(self.name, part.name)),
                     "wait_for": part.wait_for,
+                    "serves_host": part.serves_host,
                 }
                 for part in plan.parts
             ],

@@ -1,6 +1,7 @@
 """The wire: one bridge in the control plane's network namespace, a veth pair for each node, and no way out.
 
-Namespaces are known by the id of a process in them. The interfaces vanish with the namespace, so nothing is undone here.
+Namespaces are known by the id of a process in them. The interfaces vanish with the namespace, so nothing
+is undone here.
 """
 
 import subprocess
@@ -86,8 +87,6 @@ def attach_node(control_pid: int, node_pid: int, number: int, nodes: int, addres
 def set_link(control_pid: int, number: int, *, up: bool) -> None:
     """Pull or plug the cable of node `number`."""
     configure(control_pid, [f"link set {port(number)} {'up' if up else 'down'}"])
-    if up:  # A link that goes down takes the routes over it along; the bridge's own survive.
-        return
 
 
 def link_is_up(control_pid: int, number: int) -> bool:

@@ -30,7 +30,7 @@ class Node:
         self._cluster.start_node(self.number)
 
     def freeze(self) -> None:
-        """Hang it: every process, daemons and pods, stands still; the kernel goes on to acknowledge what it receives."""
+        """Hang it: every process, daemons and pods, stands still, while the kernel still acknowledges what arrives."""
         self._machine.set_frozen(True)
 
     def thaw(self) -> None:

@@ -21,11 +21,15 @@ STORAGE_CLASS = "hms-local"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One daemon of a machine. It starts once everything in `wait_for` answers: a `unix` path or a `tcp` address."""
+    """One daemon of a machine. It starts once everything in `wait_for` answers: a `unix` path or a `tcp` address.
+
+    One that `serves_host` gets the machine's listening socket on the host as file descriptor `RELAY_FD`.
+    """
 
     name: str
     argv: tuple[str, ...]
     wait_for: tuple[Mapping[str, Any], ...] = ()
+    serves_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,9 @@ class Settings:
     api_port: int
     binaries: Mapping[str, str]
     pause_image: str
-    cgroup_version: int
     node_memory_bytes: int
     total_memory_bytes: int
-    can_raise_oom_score: bool
+    can_lower_oom_score: bool
 
     @property
     def api_server(self) -> str:
@@ -94,6 +97,8 @@ def control_plane(settings: Settings) -> Plan:
                 binaries["kube-controller-manager"], f"--kubeconfig={configs['controller-manager']}",
                 f"--service-account-private-key-file={pki / 'sa.key'}", f"--root-ca-file={pki / 'ca.crt'}",
                 "--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1",
+                # Each controller asks for its token at its start; the default of 20 a second makes that take 4 s.
+                "--kube-api-qps=200", "--kube-api-burst=400",
                 "--node-monitor-period=2s", "--node-monitor-grace-period=20s",
                 # The autoscaler's figures come every 10 s; the default of 15 s would add a second wait to them.
                 "--horizontal-pod-autoscaler-sync-period=5s",
@@ -108,7 +113,7 @@ def control_plane(settings: Settings) -> Plan:
             ), api_is_up),
             Part("relay", (
                 sys.executable, "-I", "-S", str(relay), str(RELAY_FD), str(settings.addresses.control), str(API_PORT),
-            )),
+            ), serves_host=True),
         ),
         {path: kubeconfig(settings, identity, f"https://{settings.api_server}") for identity, path in configs.items()},
         listen=("127.0.0.1", settings.api_port),
@@ -193,7 +198,7 @@ def node(settings: Settings, number: int) -> Plan:
 def containerd_config(settings: Settings, number: int) -> str:
     """Return containerd's configuration. Its state lies on the machine's /run, which is gone after a power loss."""
     # Without CAP_SYS_RESOURCE runc cannot lower a score, and fails with "can't get final child's PID from pipe".
-    restrict = "false" if settings.can_raise_oom_score else "true"
+    restrict = "false" if settings.can_lower_oom_score else "true"
     return f"""\
 version = 2
 root = "{INSIDE / "containerd"}"

@@ -1,7 +1,6 @@
 """The cluster's certificate authority and the identities that it gives out, one for each component, with its rights."""
 
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hms.cluster.addresses import Addresses
+from hms.cluster.files import write_whole
 
 VALID_DAYS = 365
 
@@ -65,18 +65,18 @@ def ensure_pki(directory: Path, wanted: Sequence[Identity]) -> None:
         _make_authority(directory)
     if not (directory / "sa.pub").exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        _write(directory / "sa.key", _private_pem(key))
+        write_whole(directory / "sa.key", _private_pem(key))
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        _write(directory / "sa.pub", public)
+        write_whole(directory / "sa.pub", public)
     authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
-    key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    authority_key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
+    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{directory / 'ca.key'}: not an elliptic curve's key")
     for identity in wanted:
         if not (directory / f"{identity.file}.crt").exists():
-            _issue(directory, identity, authority, key)
+            _issue(directory, identity, authority, authority_key)
 
 
 def _make_authority(directory: Path) -> None:
@@ -88,8 +88,8 @@ def _make_authority(directory: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(directory / "ca.key", _private_pem(key))
-    _write(directory / "ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(directory / "ca.key", _private_pem(key))
+    write_whole(directory / "ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _issue(
@@ -112,8 +112,8 @@ def _issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     certificate = builder.sign(authority_key, hashes.SHA256())
-    _write(directory / f"{identity.file}.key", _private_pem(key))
-    _write(directory / f"{identity.file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(directory / f"{identity.file}.key", _private_pem(key))
+    write_whole(directory / f"{identity.file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -134,12 +134,3 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write through a rename: a crash must not leave half a key beside a certificate that seems to be there."""
-    partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    os.replace(partial, path)

@@ -1,11 +1,11 @@
-"""What a test cluster must remember: its index, its size and its port. Which processes it has is asked of the kernel."""
+"""What a test cluster must remember: its index, size and port. Which processes it has is asked of the kernel."""
 
-import os
 import re
 from pathlib import Path
 
 import msgspec
 
+from hms.cluster.files import write_whole
 from hms.errors import ClusterError, UsageError
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?")
@@ -45,7 +45,5 @@ def read_state(home: Path) -> ClusterState | None:
 
 
 def write_state(home: Path, state: ClusterState) -> None:
-    """Write the state so that a crash leaves the old or the new one, never a half."""
-    partial = home / "state.json.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
-    os.replace(partial, home / "state.json")
+    """Write the state whole."""
+    write_whole(home / "state.json", msgspec.json.format(msgspec.json.encode(state)) + b"\n")

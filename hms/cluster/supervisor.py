@@ -28,7 +28,8 @@ CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = (
     0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000,
 )  # fmt: skip
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 2, 4, 8, 0x1000, 0x4000, 1 << 18, 1 << 20
-LISTEN_FD = 3
+LISTEN_FD = 20
+RELAY_FD = 3
 RESTART_AFTER_SECONDS = 0.5
 POLL_SECONDS = 0.05
 STOP_SECONDS = 8.0
@@ -43,7 +44,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """Call mount(2); `OSError` names the target."""
+    """Mount something; `OSError` names the target."""
     arguments = [text.encode() for text in (source, target, kind)]
     _checked(_libc.mount(*arguments, ctypes.c_ulong(flags), data.encode() or None), f"mount {kind or 'bind'} {target}")
 
@@ -85,7 +86,8 @@ class Part:
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.name: str = spec["name"]
-        self.argv: Sequence[str] = spec["argv"]
+        self.argv: list[str] = spec["argv"]
+        self.serves_host: bool = spec["serves_host"]
         self.log: str = spec["log"]
         self.wait_for: list[Mapping[str, Any]] = list(spec["wait_for"])
         self.pid: int | None = None
@@ -99,12 +101,14 @@ class Part:
             if not is_there(self.wait_for[0]):
                 return
             self.wait_for.pop(0)
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 1, self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        if self.serves_host:
+            actions.append((os.POSIX_SPAWN_DUP2, LISTEN_FD, RELAY_FD))
         # A signal that stays blocked would be inherited; a daemon must get its own.
-        log = [(os.POSIX_SPAWN_OPEN, 1, self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)]
-        self.pid = os.posix_spawn(
-            self.argv[0], self.argv, os.environ, setsid=True, setsigmask=(),
-            file_actions=[*log, (os.POSIX_SPAWN_DUP2, 1, 2)],
-        )  # fmt: skip
+        self.pid = os.posix_spawn(self.argv[0], self.argv, os.environ, setsid=True, setsigmask=(), file_actions=actions)
 
     def ended(self, status: int) -> None:
         """Note that the process is gone; it is started again after a pause."""
@@ -181,17 +185,26 @@ def live(machine: Mapping[str, Any]) -> None:
     supervise(parts)
 
 
+def listen(host: str, port: int) -> int:
+    """Open the machine's listening socket outside as `LISTEN_FD`, on another port if that one is taken; return it."""
+    try:
+        listener = socket.create_server((host, port), backlog=128)
+    except OSError as error:
+        say(f"{host}:{port}: {error.strerror}; taking another port")
+        listener = socket.create_server((host, 0), backlog=128)
+    chosen = int(listener.getsockname()[1])
+    # Not inherited by every daemon: a daemon that serves the host gets a copy of its own.
+    os.dup2(listener.fileno(), LISTEN_FD, inheritable=False)
+    listener.close()
+    return chosen
+
+
 def main() -> None:
     """Start the machine that the file describes."""
     machine = json.loads(Path(sys.argv[1]).read_text())
     answer: dict[str, int] = {}
     if machine["listen"] is not None:
-        listener = socket.create_server(tuple(machine["listen"]), backlog=128)
-        answer["port"] = listener.getsockname()[1]
-        if listener.fileno() != LISTEN_FD:
-            os.dup2(listener.fileno(), LISTEN_FD)
-            listener.close()
-        os.set_inheritable(LISTEN_FD, True)
+        answer["port"] = listen(*machine["listen"])
     enter_namespaces(machine)
     pid = os.fork()
     if pid == 0:
