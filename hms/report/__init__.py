@@ -2,3 +2,7 @@
 
 May import: hms.
 """
+
+from hms.report.page import write_report
+
+__all__ = ["write_report"]
