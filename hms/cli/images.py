@@ -9,8 +9,8 @@ import msgspec
 
 from hms.cluster import Cluster
 from hms.errors import UsageError
-from hms.images import DEFAULT_REGISTRY, IMAGES, build, deliver, reference
-from hms.images.store import read_facts
+from hms.images import DEFAULT_REGISTRY, IMAGES, build, deliver
+from hms.images.store import ArchiveStore, read_facts
 
 
 class _Row(TypedDict):
@@ -28,7 +28,7 @@ def _rows(archives: dict[str, Path], registry: str) -> list[_Row]:
     return [
         _Row(
             name=name,
-            reference=reference(name, registry=registry),
+            reference=f"{registry.rstrip('/')}/{name}:{ArchiveStore().digest_of(archives[name])}",
             user_id=IMAGES[name].user_id,
             size_bytes=fact.size_bytes,
             own_bytes=sum(size for digest, size in fact.layers if users[digest] == 1),

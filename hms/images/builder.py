@@ -1,5 +1,6 @@
 """The `Builder`: buildah, podman or docker, whichever the machine has, behind the few calls that we need."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -106,9 +107,30 @@ class Builder:
         """Return the call that sends an image to the registry in its name."""
         return self.command("push", tag)
 
-    def leftovers(self) -> list[list[str]]:
-        """Return the calls that remove what an interrupted build left; none where the storage is not ours alone."""
-        return [self.command("rm", "--all")] if self.program == "buildah" and self.storage is not None else []
+    def remove(self, tag: str) -> list[str]:
+        """Return the call that takes a name from an image, and removes it if it has no other."""
+        return self.command("image", "rm", tag) if self.program == "docker" else self.command("rmi", tag)
+
+    def leftovers(self, *, storage_limit_bytes: int) -> list[list[str]]:
+        """Return the calls that remove what earlier builds left; none where the storage is not ours alone.
+
+        Working containers go always. The images and the cache of layers go once they take more than the limit.
+        """
+        if self.storage is None:
+            return []
+        calls = [self.command("rm", "--all")]
+        if _size_bytes(self.storage) > storage_limit_bytes:
+            calls.append(self.command("rmi", "--all", "--force"))
+        return calls
+
+
+def _size_bytes(directory: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
 
 
 def _works(builder: Builder) -> bool:

@@ -16,13 +16,13 @@ class Image:
     """One image and all that its content is made from.
 
     `sources` are globs from the checkout's root, beside the image's own folder `images/<name>`. `group` is the
-    dependency group of `pyproject.toml` that it carries, as locked. `base` is another image, or None for Debian.
-    `user_id` is the numeric user that its processes have.
+    dependency group of `pyproject.toml` that it carries, as locked. `base` is another image's name, `debian`, or
+    `scratch` for one that stands on nothing. `user_id` is the numeric user that its processes have.
     """
 
     name: str
     user_id: int
-    base: str | None = None
+    base: str = "debian"
     group: str | None = None
     sources: tuple[str, ...] = ()
 

@@ -97,7 +97,9 @@ def digest_of(files: tuple[ContentFile, ...], base: str) -> str:
 
 def base_of(image: Image, root: Path) -> str:
     """Return what the image stands on, as it enters the digest."""
-    if image.base is None:
+    if image.base == "scratch":
+        return "scratch"
+    if image.base == "debian":
         return f"{DEBIAN} as of {DEBIAN_AS_OF}"
     return f"{image.base}:{digest(image.base, root=root)}"
 

@@ -76,7 +76,7 @@ def _ensure_rootfs(home: Path, *, log: Path, lock: int, progress: Callable[[str]
 
 
 def _import(builder: Builder, rootfs: Path, *, log: Path, lock: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="hms-debian-", dir=rootfs.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=".debian-", suffix=".partial", dir=rootfs.parent) as name:
         context = Path(name)
         os.link(rootfs, context / "rootfs.tar")
         (context / "Containerfile").write_text(_RECIPE)

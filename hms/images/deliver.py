@@ -10,7 +10,6 @@ from hms.errors import ImageError
 from hms.images.build import BUILD_SECONDS, quiet
 from hms.images.builder import find_builder, run_logged
 from hms.images.catalogue import DEFAULT_REGISTRY
-from hms.images.content import digest
 from hms.images.store import ArchiveStore
 
 
@@ -62,12 +61,11 @@ def _to_kind(archives: Mapping[str, Path], name: str, progress: Callable[[str], 
 
 
 def _to_registry(archives: Mapping[str, Path], registry: str, progress: Callable[[str], None]) -> None:
-    store = ArchiveStore()
+    store, places = ArchiveStore(), (DEFAULT_REGISTRY, registry)
     with store.lock(progress) as lock:
         builder = find_builder(store.home)
         for image, archive in archives.items():
-            local = f"{DEFAULT_REGISTRY}/{image}:{digest(image)}"
-            remote = f"{registry.rstrip('/')}/{image}:{digest(image)}"
+            local, remote = (f"{place.rstrip('/')}/{image}:{store.digest_of(archive)}" for place in places)
             progress(f"image {image}: pushing {remote}")
             calls = [] if builder.has(local) else [builder.load(archive)]
             for call in [*calls, builder.tag(local, remote), builder.push(remote)]:

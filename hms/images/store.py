@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,10 @@ class ArchiveStore:
         """Return where the archive of an image is, or would be."""
         return self.home / f"{name}-{digest}.tar"
 
+    def digest_of(self, archive: Path) -> str:
+        """Return the digest in an archive's name."""
+        return archive.stem.rpartition("-")[2]
+
     def get(self, name: str, digest: str) -> Path | None:
         """Return the archive if it is there, marked as used now."""
         archive = self.path(name, digest)
@@ -82,6 +87,14 @@ class ArchiveStore:
             os.replace(partial, self.path(name, digest))
         finally:
             partial.unlink(missing_ok=True)
+
+    def clear_partial(self) -> None:
+        """Remove what a killed build left half written; the caller holds the lock."""
+        for partial in self.home.glob(".*.partial"):
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
 
     def prune(self, name: str, *, kept: int = KEPT) -> list[Path]:
         """Remove all but the last used archives of an image; return what was removed."""
