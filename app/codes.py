@@ -41,7 +41,8 @@ def code_prefix(text: str) -> str | None:
 def successor(prefix: str) -> str:
     """Return the first text, in byte order, behind every text that begins with `prefix`.
 
-    `prefix <= code < successor(prefix)` is a half-open range that Postgres can prune partitions by, which `LIKE` is not.
+    `prefix <= code < successor(prefix)` is a half-open range that Postgres can prune partitions by, which `LIKE` is
+    not.
     """
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 

@@ -69,7 +69,9 @@ async def _writable(settings: PostgresSettings, deadline: Deadline) -> Connectio
                 reason = "is a replica"
             if reasons.get(str(address)) != reason:
                 reasons[str(address)] = reason
-                _LOG.info("waiting for a writable primary", extra={"fields": {"member": str(address), "reason": reason}})
+                _LOG.info(
+                    "waiting for a writable primary", extra={"fields": {"member": str(address), "reason": reason}}
+                )
         if deadline.passed:
             seen = "; ".join(f"{member}: {reason}" for member, reason in reasons.items())
             raise UnavailableError(f"no writable primary within HMS_LOAD_WAIT_SECONDS: {seen}")
@@ -77,7 +79,7 @@ async def _writable(settings: PostgresSettings, deadline: Deadline) -> Connectio
 
 
 async def _load_with_retries(settings: Settings) -> bool:
-    """Load; if the primary moves meanwhile, the transaction is gone as a whole, so begin again within the same bound."""
+    """Load; if the primary moves meanwhile, the transaction is gone as a whole: begin again, within the same bound."""
     deadline = Deadline(seconds=settings.load_wait_seconds)
     while True:
         try:
@@ -85,7 +87,9 @@ async def _load_with_retries(settings: Settings) -> bool:
         except psycopg.Error as error:
             if deadline.passed or not is_members_fault(error):
                 raise
-            _LOG.warning("the primary was lost while loading, once more", extra={"fields": {"reason": str(error).strip()}})
+            _LOG.warning(
+                "the primary was lost while loading, once more", extra={"fields": {"reason": str(error).strip()}}
+            )
 
 
 def _say(message: str, started: float, **fields: object) -> None:

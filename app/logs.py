@@ -10,7 +10,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: `at` (UTC), `level`, `logger`, `message`, and what `extra={"fields": {...}}` adds."""
+    """A record as one line of JSON: `at` (UTC), `level`, `logger`, `message`, and `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""

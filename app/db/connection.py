@@ -32,12 +32,13 @@ def parameters(
 ) -> str:
     """Return the connection string for one member.
 
-    The password file is read each time, so that a rotated secret needs no restart. `statement_timeout` is a backstop: what
-    a request gives up it also cancels.
+    The password file is read each time, so that a rotated secret needs no restart. `statement_timeout` is a backstop:
+    what a request gives up it also cancels.
     """
     options = {
         "statement_timeout": f"{round(statement_timeout_seconds * 1000)}",
         "client_min_messages": "warning",  # to_tsquery says NOTICE for each stop word
+        "plan_cache_mode": "force_generic_plan",  # planning over 19 partitions costs more than a search
         "jit": "off",  # queries of a millisecond over 19 partitions would pay for compilation
         "max_parallel_workers_per_gather": "0",  # a stable order of candidates, and no worker start for a page of hits
         "synchronize_seqscans": "off",  # the same
@@ -68,6 +69,7 @@ async def connect(
     return await AsyncConnection.connect(
         parameters(address, settings, application=application, statement_timeout_seconds=statement_timeout_seconds),
         autocommit=True,
+        prepare_threshold=0,
     )
 
 

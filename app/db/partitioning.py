@@ -1,12 +1,13 @@
 """The partitions of the codes: 19 half-open ranges of the code's first letter.
 
 Invariant: every code whose first character is a letter A to Z falls in exactly one partition. Bounds are half-open
-because closed ones that look natural ('A00' to 'B99Z') lose codes; there is no default partition, so that a code outside
-is refused and none is hidden. Letters share a partition where they share a chapter, or where one alone is small;
-[S,U), injuries, holds 55 % of the rows.
+because closed ones that look natural ('A00' to 'B99Z') lose codes; there is no default partition, so that a code
+outside is refused and none is hidden. Letters share a partition where they share a chapter, or where one alone is
+small; [S,U), injuries, holds 55 % of the rows.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.errors import OutOfRangeError
 
@@ -32,7 +33,7 @@ class Partition:
         return self.lower <= code < self.upper
 
 
-PARTITIONS = tuple(Partition(lower, upper) for lower, upper in zip(_BOUNDS, _BOUNDS[1:], strict=False))
+PARTITIONS = tuple(Partition(lower, upper) for lower, upper in pairwise(_BOUNDS))
 
 
 def partition_of(code: str) -> Partition:

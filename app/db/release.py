@@ -1,8 +1,8 @@
 """A release of ICD-10-CM: read from the package that carries it, checked, and made the current one.
 
-The figures that the checks demand are those of the April 2026 release in `simple-icd-10-cm` 1.5.0: 98,186 codes, 74,719 of
-them billable, 22 chapters, 297 blocks. 39 names (C50, R99, ...) are both a block and the one category in it: the walk
-goes from block to category by kind and never by name alone, or those 39 codes would be lost.
+The figures that the checks demand are those of the April 2026 release in `simple-icd-10-cm` 1.5.0: 98,186 codes,
+74,719 of them billable, 22 chapters, 297 blocks. 39 names (C50, R99, ...) are both a block and the one category in
+it: the walk goes from block to category by kind and never by name alone, or those 39 codes would be lost.
 """
 
 import hashlib
@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
+from psycopg import sql
 
+from app.db.connection import Connection
 from app.db.partitioning import partition_of
-from app.db.schema import Connection
+from app.db.schema import SEARCH_INDEXES
 from app.errors import OutOfRangeError, ReleaseError
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -94,7 +96,8 @@ def read_packaged() -> Release:
     with warnings.catch_warnings():
         # The package reads its data by functions that Python 3.11 calls deprecated, and later ones do not.
         warnings.simplefilter("ignore", DeprecationWarning)
-        import simple_icd_10_cm as icd  # noqa: PLC0415 - costs seconds and 100 MB, which only a load shall pay
+        # Imported here because it costs seconds and 100 MB, which only a load shall pay; it carries no types.
+        import simple_icd_10_cm as icd  # type: ignore[import-untyped]  # noqa: PLC0415
 
     groups: list[GroupRow] = []
     codes: list[CodeRow] = []
@@ -109,7 +112,11 @@ def read_packaged() -> Release:
                 code=code,
                 title=icd.get_description(code),
                 synonyms=tuple(icd.get_inclusion_term(code)),
-                kind="extension" if icd.is_extended_subcategory(code) else "category" if parent is None else "subcategory",
+                kind="extension"
+                if icd.is_extended_subcategory(code)
+                else "category"
+                if parent is None
+                else "subcategory",
                 chapter=chapter,
                 block=block,
                 parent=parent,
@@ -137,9 +144,7 @@ def read_packaged() -> Release:
             groups.append(GroupRow("block", block, icd.get_description(block, prioritize_blocks=True)))
             for category in icd.get_children(block, prioritize_blocks=True):
                 walk_code(category, parent=None, chapter=int(chapter), block=block)
-    return Release(
-        name="icd-10-cm-2026-04", title="ICD-10-CM, April 1, 2026", codes=tuple(codes), groups=tuple(groups)
-    )
+    return Release(name="icd-10-cm-2026-04", title="ICD-10-CM, April 1, 2026", codes=tuple(codes), groups=tuple(groups))
 
 
 def check(release: Release, expected: Expected) -> None:
@@ -174,8 +179,8 @@ def check(release: Release, expected: Expected) -> None:
 async def make_current(connection: Connection, release: Release) -> bool:
     """Store `release` and make it the current one; return False if it already was and nothing was changed.
 
-    The caller holds `schema.lock` in a transaction, so that a reader sees the old release or the new one and never both,
-    and a crash leaves the old one. Raises `ReleaseError` if another content goes by the release's name.
+    The caller holds `schema.lock` in a transaction, so that a reader sees the old release or the new one and never
+    both, and a crash leaves the old one. Raises `ReleaseError` if another content goes by the release's name.
     """
     row = await (
         await connection.execute("SELECT digest, active FROM icd10_releases WHERE name = %s", (release.name,))
@@ -192,10 +197,21 @@ async def make_current(connection: Connection, release: Release) -> bool:
     if row is not None:
         await connection.execute("UPDATE icd10_codes SET active = true WHERE release = %s", (release.name,))
         await connection.execute("UPDATE icd10_releases SET active = true WHERE name = %s", (release.name,))
+    elif await _is_first(connection):
+        # Nobody searches an empty table, so nobody waits for the lock that DROP INDEX takes.
+        for name in SEARCH_INDEXES:
+            await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        await _store(connection, release)
+        for statement in SEARCH_INDEXES.values():
+            await connection.execute(statement.encode())
     else:
         await _store(connection, release)
     await connection.execute("ANALYZE icd10_codes")
     return True
+
+
+async def _is_first(connection: Connection) -> bool:
+    return await (await connection.execute("SELECT FROM icd10_releases LIMIT 1")).fetchone() is None
 
 
 async def _store(connection: Connection, release: Release) -> None:
@@ -208,8 +224,8 @@ async def _store(connection: Connection, release: Release) -> None:
         for group in release.groups:
             await copy.write_row((release.name, group.kind, group.name, group.title))
     async with cursor.copy(
-        "COPY icd10_codes (release, code, title, synonyms, kind, chapter, block, parent, children, billable, notes, active) "
-        "FROM STDIN"
+        "COPY icd10_codes (release, code, title, synonyms, kind, chapter, block, parent, children, billable, notes, "
+        "active) FROM STDIN"
     ) as copy:
         for values in _stored(release):
             await copy.write_row(values)

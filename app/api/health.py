@@ -1,0 +1,36 @@
+"""`/api/v1/health/live`, `/api/v1/health/ready` and `/metrics`."""
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.requests import json_response, service_of
+from app.api.shapes import Health
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+async def live(request: Request) -> Response:
+    """Say that the process serves requests; tied to nothing else, because a restart would mend nothing else."""
+    del request
+    return json_response(Health(status="live"), headers=_NO_STORE)
+
+
+async def ready(request: Request) -> Response:
+    """Say whether reads are answered: a member of the database answered the last probe and has a release.
+
+    Not tied to the cache, nor to a primary: while a failover lasts, reads go on. Probes are made in the background,
+    so a queue at the database does not take the instance out of the service that works it off.
+    """
+    if request.app.state.drain.begun:
+        return json_response(Health(status="stopping", reason="SIGTERM"), status=503, headers=_NO_STORE)
+    release = service_of(request).router.release
+    if release is None:
+        health = Health(status="not ready", reason="no member of the database answers with a release that is loaded")
+        return json_response(health, status=503, headers=_NO_STORE)
+    return json_response(Health(status="ready", release=release), headers=_NO_STORE)
+
+
+async def metrics(request: Request) -> Response:
+    """Give all figures in Prometheus' text format."""
+    return Response(service_of(request).metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})

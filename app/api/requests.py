@@ -1,0 +1,82 @@
+"""What the routes share: the parts of the service, reading parameters, writing answers."""
+
+from dataclasses import dataclass
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.codes import canonical
+from app.db.router import Router
+from app.deadline import Deadline
+from app.errors import InvalidCodeError
+from app.metrics import Metrics
+from app.problems import invalid
+from app.services.cache import Cache
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The parts that the routes use; in the state of the Starlette application as `service`."""
+
+    router: Router
+    cache: Cache
+    metrics: Metrics
+
+
+def service_of(request: Request) -> Service:
+    """Return the parts of the service that answers `request`."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+def deadline_of(request: Request) -> Deadline:
+    """Return the deadline of `request`."""
+    deadline = request.scope["hms.deadline"]
+    assert isinstance(deadline, Deadline)
+    return deadline
+
+
+def code_of(request: Request) -> str:
+    """Return the canonical code in the path. Raises `Problem`."""
+    try:
+        return canonical(request.path_params["code"])
+    except InvalidCodeError as error:
+        raise invalid("code", str(error)) from error
+
+
+def only(request: Request, *allowed: str) -> None:
+    """Refuse parameters that are not allowed or are there twice: a misspelt one would be silently ignored.
+
+    Raises `Problem`.
+    """
+    for name in request.query_params:
+        if name not in allowed:
+            choices = ", ".join(allowed) or "none"
+            raise invalid(name[:40], f"is not a parameter of this route; allowed: {choices}")
+        if len(request.query_params.getlist(name)) > 1:
+            raise invalid(name, "is there more than once")
+
+
+def whole_of(request: Request, name: str, *, default: int, low: int, high: int) -> int:
+    """Return a whole number of the query. Raises `Problem` that names the bound."""
+    raw = request.query_params.get(name)
+    if raw is None:
+        return default
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or not low <= int(raw) <= high:
+        raise invalid(name, f"must be a whole number from {low} to {high}")
+    return int(raw)
+
+
+def json_response(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return `value` as an answer in JSON; bytes are JSON already."""
+    body = value if isinstance(value, bytes) else _ENCODER.encode(value)
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+def cache_status(*, hit: bool) -> dict[str, str]:
+    """Return the header that says whether the answer came from the cache (RFC 9211)."""
+    return {"cache-status": "hms; hit" if hit else "hms; fwd=miss"}

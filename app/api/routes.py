@@ -1,0 +1,74 @@
+"""Every route, and what a request gets that fails."""
+
+import logging
+
+import psycopg
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ExceptionHandler
+
+from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
+from app.api.codes import get_code, get_search
+from app.api.health import live, metrics, ready
+from app.errors import UnavailableError
+from app.problems import Problem, request_id, unavailable
+
+_LOG = logging.getLogger("app.api")
+
+ROUTES = (
+    Route("/api/v1/codes/{code}", get_code, methods=["GET"]),
+    Route("/api/v1/search", get_search, methods=["GET"]),
+    Route("/api/v1/users/{user}/bookmarks", get_bookmarks, methods=["GET"]),
+    Route("/api/v1/users/{user}/bookmarks/{code}", put_bookmark, methods=["PUT"]),
+    Route("/api/v1/users/{user}/bookmarks/{code}", delete_bookmark, methods=["DELETE"]),
+    Route("/api/v1/health/live", live, methods=["GET"]),
+    Route("/api/v1/health/ready", ready, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+)
+
+FREE_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/metrics"})
+"""What needs no slot: it must answer when nothing else does."""
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request_id(request))
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return unavailable(str(error)).response(request_id(request))
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    """Answer for a statement that failed by itself: ours to mend, unless somebody cancelled it."""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return unavailable("the database cancelled the statement").response(request_id(request))
+    return await _defect(request, error)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    identity = request_id(request)
+    _LOG.error("a request failed by a defect", exc_info=error, extra={"fields": {"request_id": identity}})
+    return Problem(500, "defect", "The service failed", detail="the log has more").response(identity)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = Problem(
+        error.status_code,
+        "not-found" if error.status_code == 404 else "method-not-allowed" if error.status_code == 405 else "http",
+        error.detail,
+        headers=dict(error.headers or {}),
+    )
+    return problem.response(request_id(request))
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
+    Problem: _problem,
+    UnavailableError: _unavailable,
+    psycopg.Error: _database,
+    HTTPException: _http,
+    Exception: _defect,
+}

@@ -1,0 +1,157 @@
+"""One member of the database as this process sees it: its role, whether it answers, and the connections to it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import TypeVar
+
+import psycopg
+from psycopg.errors import UndefinedTable
+
+from app.db.abandon import within
+from app.db.connection import Connection, connect
+from app.db.pool import Pool
+from app.settings import Address, PostgresSettings
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("app.db.member")
+
+_PROBE_INTERVAL_SECONDS = 0.25
+_PROBE_TIMEOUT_SECONDS = 0.75
+"""Together they bound how long a member that hangs is still asked: 1 s."""
+
+
+class Role(Enum):
+    """What a member says that it is, or that it says nothing."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the last probe saw: the role, and the name of the release that is current there (None: none is loaded)."""
+
+    role: Role
+    release: str | None
+
+
+_DOWN = View(Role.DOWN, None)
+
+
+class Member:
+    """One server, watched over a connection of its own.
+
+    `view` is never older than a probe's interval and timeout. A failure seen by a request sets the member aside at
+    once; only a probe that succeeds takes it back, so that one request at most pays for each of a dead member's
+    connections.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        settings: PostgresSettings,
+        *,
+        statement_timeout_seconds: float,
+        changed: Callable[[], None],
+    ) -> None:
+        async def open_connection() -> Connection:
+            return await connect(
+                address, settings, application="hms-app", statement_timeout_seconds=statement_timeout_seconds
+            )
+
+        self.address = address
+        self.view = _DOWN
+        self.primary_since = 0.0
+        self.pool = Pool(open_connection, size=settings.pool_size)
+        self._open_connection = open_connection
+        self._changed = changed
+        self._suspect = asyncio.Event()
+        self._watcher: Connection | None = None
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]], *, seconds: float) -> T:
+        """Do `work` on a connection to this member. Raises `TimeoutError` beyond `seconds`, and what it raises."""
+
+        async def lent() -> T:
+            async with self.pool.connection() as connection:
+                return await work(connection)
+
+        return await within(seconds, lent())
+
+    async def set_aside(self) -> None:
+        """Ask nothing of this member until a probe succeeds, which is tried at once."""
+        self._become(_DOWN)
+        self._suspect.set()
+        await self.pool.renew()
+
+    def probe_soon(self) -> None:
+        """Have the member probed at once: something was slow, and only a probe can tell whether it was the member."""
+        self._suspect.set()
+
+    async def watch(self) -> None:
+        """Keep `view` true until cancelled."""
+        while True:
+            view = await self._probe()
+            if view is _DOWN and self.view is not _DOWN:
+                await self.pool.renew()
+            self._become(view)
+            self._suspect.clear()
+            try:
+                async with asyncio.timeout(_PROBE_INTERVAL_SECONDS):
+                    await self._suspect.wait()
+                # A request saw a failure: give the member a moment, or a dead one would be asked without a pause.
+                await asyncio.sleep(_PROBE_INTERVAL_SECONDS / 5)
+            except TimeoutError:
+                pass
+
+    async def close(self) -> None:
+        """Close every connection. `watch` must have ended."""
+        await self._forget_watcher()
+        await self.pool.renew()
+
+    async def _probe(self) -> View:
+        try:
+            return await within(_PROBE_TIMEOUT_SECONDS, self._ask())
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            if self.view is not _DOWN:
+                reason = str(error).strip() or f"no answer within {_PROBE_TIMEOUT_SECONDS} s"
+                _LOG.warning("member is down", extra={"fields": {"member": str(self.address), "reason": reason}})
+            self._watcher = None  # whoever uses it still closes it
+            return _DOWN
+
+    async def _ask(self) -> View:
+        connection = self._watcher
+        if connection is None:
+            connection = await self._open_connection()
+        try:
+            row = await (await connection.execute("SELECT pg_is_in_recovery()")).fetchone()
+            role = Role.REPLICA if row is not None and row[0] else Role.PRIMARY
+            try:
+                row = await (await connection.execute("SELECT name FROM icd10_releases WHERE active")).fetchone()
+            except UndefinedTable:
+                row = None
+        except BaseException:
+            await connection.close()
+            raise
+        self._watcher = connection
+        return View(role, row[0] if row is not None else None)
+
+    def _become(self, view: View) -> None:
+        if view == self.view:
+            return
+        if view.role is Role.PRIMARY and self.view.role is not Role.PRIMARY:
+            self.primary_since = monotonic()
+        self.view = view
+        fields = {"member": str(self.address), "role": view.role.value, "release": view.release}
+        _LOG.info("member is seen as %s", view.role.value, extra={"fields": fields})
+        self._changed()
+
+    async def _forget_watcher(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            await watcher.close()

@@ -1,0 +1,82 @@
+"""What Prometheus is told."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from app.db.member import Member
+
+_BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class Metrics:
+    """The figures of one instance, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.request_seconds = Histogram(
+            "hms_app_request_duration_seconds",
+            "Time from the request's head to the last byte of the answer.",
+            ("route", "method", "status"),
+            buckets=_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+        self.requests_active = Gauge(
+            "hms_app_requests_active", "Requests that are being answered.", registry=self.registry
+        )
+        self.refused = Counter(
+            "hms_app_requests_refused", "Requests refused because too many ran.", registry=self.registry
+        )
+        self.cache_lookups = Counter(
+            "hms_app_cache_lookups",
+            "Look-ups in the cache: hit, miss, or off while the cache is not reachable.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.cache_up = Gauge("hms_app_cache_up", "1 while the cache is used, else 0.", registry=self.registry)
+        self.postgres_retries = Counter(
+            "hms_app_postgres_retries",
+            "Attempts at a member that did not count and were made again, by SQLSTATE or reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+
+    def watch(self, members: tuple[Member, ...]) -> None:
+        """Tell of these members of the database from now on."""
+        self.registry.register(_MembersCollector(lambda: members))
+
+    def exposition(self) -> bytes:
+        """Return all figures in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _MembersCollector(Collector):
+    """Reads the members when it is asked, so that nothing has to be kept up to date."""
+
+    def __init__(self, members: Callable[[], tuple[Member, ...]]) -> None:
+        self._members = members
+
+    def collect(self) -> Iterator[Metric]:
+        role = GaugeMetricFamily(
+            "hms_app_postgres_member", "1 for the role in which a member is seen.", labels=("member", "role")
+        )
+        connections = GaugeMetricFamily(
+            "hms_app_postgres_connections", "Connections to a member, by state.", labels=("member", "state")
+        )
+        limit = GaugeMetricFamily(
+            "hms_app_postgres_connections_limit", "Connections to a member at most.", labels=("member",)
+        )
+        for member in self._members():
+            name = str(member.address)
+            role.add_metric((name, member.view.role.value), 1)
+            connections.add_metric((name, "used"), member.pool.in_use)
+            connections.add_metric((name, "idle"), member.pool.idle)
+            limit.add_metric((name,), member.pool.size)
+        yield from (role, connections, limit)

@@ -1,0 +1,127 @@
+"""The parts put together: the application, and the process that serves it from the first request to the last."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from app.api.requests import Service
+from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
+from app.db.router import Router
+from app.metrics import Metrics
+from app.middleware.observe import Observe
+from app.middleware.protect import Drain, Protect
+from app.services.cache import Cache
+from app.settings import Settings
+
+_LOG = logging.getLogger("app.server")
+
+_IDLE_CONNECTION_SECONDS = 75
+"""Longer than clients and proxies commonly keep one: if we closed it first, a request could be on its way."""
+
+_STOP_SLACK_SECONDS = 1.0
+
+
+class Application:
+    """The ASGI application with its parts. Start and stop belong to ASGI's lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        metrics = Metrics()
+        router = Router(
+            settings.postgres,
+            statement_timeout_seconds=settings.request_timeout_seconds,
+            retried=lambda reason: metrics.postgres_retries.labels(reason).inc(),
+        )
+        metrics.watch(router.members)
+        self.service = Service(router=router, cache=Cache(settings.redis, metrics), metrics=metrics)
+        starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
+        protected = Protect(
+            starlette,
+            metrics=metrics,
+            max_concurrency=settings.max_concurrency,
+            timeout_seconds=settings.request_timeout_seconds,
+            free=FREE_PATHS,
+        )
+        observed = Observe(protected, metrics=metrics, routes={route.endpoint: route.path for route in ROUTES})
+        self.drain = Drain(observed)
+        starlette.state.service = self.service
+        starlette.state.drain = self.drain
+
+    @property
+    def asgi(self) -> ASGIApp:
+        """Return what a server calls."""
+        return self.drain
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        del app
+        await self.service.router.start()
+        await self.service.cache.start()
+        # What is there now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            await self.service.cache.stop()
+            await self.service.router.stop()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with a stop that loses no request.
+
+    On SIGTERM or SIGINT: readiness fails and every answer says `Connection: close`, for `drain_seconds`, so that
+    clients leave by themselves; then no connection is accepted, what still runs ends within its deadline, and the
+    process exits with 0.
+    """
+
+    def __init__(self, settings: Settings, application: Application) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application.asgi,
+                host=settings.listen.host,
+                port=settings.listen.port,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
+                timeout_graceful_shutdown=round(settings.request_timeout_seconds + _STOP_SLACK_SECONDS),
+            )
+        )
+        self._drain = application.drain
+        self._drain_seconds = settings.drain_seconds
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take the signals by the loop; uvicorn would raise them again at the end, and the exit code were not 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        if self._drain.begun:
+            self.should_exit = True  # told twice: do not wait for the clients
+            return
+        _LOG.info("stopping", extra={"fields": {"signal": signal.Signals(number).name}})
+        self._drain.begin()
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._close)
+
+    def _close(self) -> None:
+        self.should_exit = True
