@@ -1,0 +1,14 @@
+"""A locustfile as one would write it without thinking of it: each user waits for its answer before it asks again."""
+
+from locust import FastHttpUser, constant_throughput, task
+
+
+class Waiting(FastHttpUser):
+    """Asks 25 times a second, as long as it is answered."""
+
+    wait_time = constant_throughput(25)
+
+    @task
+    def ask(self) -> None:
+        """Ask once."""
+        self.client.get("/", name="ask")
