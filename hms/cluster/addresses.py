@@ -54,6 +54,10 @@ class Addresses:
         """Return node `number`, from 1, on the wire."""
         return self.nodes[10 + number]
 
+    def link(self, number: int) -> str:
+        """Return the link-layer address of node `number`, or of the control plane, which is 0."""
+        return f"02:48:4d:53:{self.index:02x}:{number:02x}"
+
     def node_pods(self, number: int) -> IPv4Network:
         """Return the pods' range of node `number`, from 1."""
         return IPv4Network(f"10.{100 + self.index}.{number}.0/24")

@@ -53,7 +53,8 @@ def make_bridge(control_pid: int, addresses: Addresses) -> None:
         return
     configure(control_pid, [
         "link set lo up",
-        f"link add {BRIDGE} type bridge",
+        # Else a bridge has the lowest address of its ports, and changes it when a node comes or goes.
+        f"link add {BRIDGE} address {addresses.link(0)} type bridge",
         f"address add {addresses.control}/{addresses.nodes.prefixlen} dev {BRIDGE}",
         f"link set {BRIDGE} up",
     ])  # fmt: skip
@@ -69,6 +70,8 @@ def attach_node(control_pid: int, node_pid: int, number: int, nodes: int, addres
          "peer", "name", "eth0", "netns", str(node_pid)])  # fmt: skip
     configure(node_pid, [
         "link set lo up",
+        # The same after a power loss as before: its neighbours remember it.
+        f"link set eth0 address {addresses.link(number)}",
         f"address add {addresses.node(number)}/{addresses.nodes.prefixlen} dev eth0",
         "link set eth0 up",
         f"route add default via {addresses.control}",

@@ -94,10 +94,13 @@ def is_to_remove(persistent_volume: Object) -> bool:
 
 
 class Provisioner:
-    """Makes and removes volumes as claims come and go."""
+    """Makes and removes volumes as claims come and go; after an error it waits `retry_seconds`."""
 
-    def __init__(self, *, api: httpx.AsyncClient, home: Path, storage_class: str) -> None:
+    def __init__(
+        self, *, api: httpx.AsyncClient, home: Path, storage_class: str, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
         self._api = api
+        self._retry_seconds = retry_seconds
         self._home = home
         self._storage_class = storage_class
 
@@ -153,7 +156,7 @@ class Provisioner:
                     await act(item)
             except (httpx.HTTPError, OSError, json.JSONDecodeError) as error:
                 say(f"{path}: {type(error).__name__}: {error}")
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._retry_seconds)
 
 
 def say(line: str) -> None:
