@@ -27,8 +27,9 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short_name(host: str) -> str:
-    """Return a member's own name: the first label of its host name, as Patroni and Kubernetes call it."""
-    return host.split(".", 1)[0]
+    """Return a member's own name, the first label of its host name; an address stays what it is."""
+    first = host.split(".", 1)[0]
+    return host if first.isdigit() else first
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):

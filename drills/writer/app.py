@@ -39,9 +39,10 @@ class AppTarget:
         self._user_prefix = ""
         self._users = 0
 
-    async def prepare(self, prefix: str) -> None:
+    async def prepare(self, prefix: str, next_seq: int) -> None:
         """Wait until the app answers."""
         self._user_prefix = f"drill-{hashlib.sha256(prefix.encode()).hexdigest()[:12]}"
+        self._users = -(-next_seq // len(CODES))
         async with asyncio.timeout(CATCH_UP_SECONDS):
             while True:
                 try:

@@ -25,8 +25,7 @@ class Journal:
         self.path = path
         self.next_seq = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.resumed = path.exists()
-        if self.resumed:
+        if path.exists():
             self.next_seq = _mend(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 

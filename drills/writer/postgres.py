@@ -50,7 +50,7 @@ class PostgresTarget:
     async def _dial(self, member: str) -> PostgresConnection:
         return await PostgresConnection.open(member, self._settings, password=self._password)
 
-    async def prepare(self, prefix: str) -> None:
+    async def prepare(self, prefix: str, next_seq: int) -> None:
         """Wait for a primary, and make the table."""
         self._prefix = prefix
         await self._on_primary(TABLE)

@@ -60,6 +60,12 @@ def wanted_trial(directory: Path) -> str:
         return ""
 
 
+def unfinished_trial(directory: Path) -> str:
+    """Return a trial that was never read back, because the program died when it should have been; empty for none."""
+    folders = sorted(path for path in directory.iterdir() if path.is_dir() and not (path / DONE).exists())
+    return next((path.name for path in folders if any(path.glob("*.ledger.jsonl"))), "")
+
+
 class Session:
     """One trial's writing: a runner and a ledger for each writer, then what each node has.
 
@@ -81,21 +87,28 @@ class Session:
 
     async def run(self, terminate: asyncio.Event) -> None:
         """Write until `wanted` changes, then read back; on `terminate` stop at once and leave the ledgers."""
-        resumed = self._folder.exists()
+        prefix = f"{self._settings.run}-{self._trial}"
+        journals = [Journal(self._folder / f"{target.name}.ledger.jsonl") for target in self._targets]
+        resumed = any(journal.next_seq for journal in journals)
         try:
-            prefix = f"{self._settings.run}-{self._trial}"
-            await asyncio.gather(*(target.prepare(prefix) for target in self._targets))
+            await asyncio.gather(
+                *(target.prepare(prefix, journal.next_seq) for target, journal in self._pairs(journals))
+            )
             self._emit(Started(trial=self._trial, boot_id=boot_id(), at_ns=time.monotonic_ns(), resumed=resumed))
-            not_sent = await self._write(terminate)
+            not_sent = await self._write(journals, terminate)
             if not terminate.is_set():
                 await self._read_back(not_sent)
         finally:
+            for journal in journals:
+                journal.close()
             for target in self._targets:
                 await target.close()
 
-    async def _write(self, terminate: asyncio.Event) -> list[int]:
+    def _pairs(self, journals: list[Journal]) -> list[tuple[Target, Journal]]:
+        return list(zip(self._targets, journals, strict=True))
+
+    async def _write(self, journals: list[Journal], terminate: asyncio.Event) -> list[int]:
         stop = asyncio.Event()
-        journals = [Journal(self._folder / f"{target.name}.ledger.jsonl") for target in self._targets]
         start_ns = time.monotonic_ns()
         runners = [
             Runner(
@@ -106,7 +119,7 @@ class Session:
                 in_flight_limit=max(16, round(rate * IN_FLIGHT_SECONDS[target.name])),
                 report=self._emit,
             )
-            for target, journal in zip(self._targets, journals, strict=True)
+            for target, journal in self._pairs(journals)
         ]
         watch = asyncio.create_task(self._watch(stop, terminate))
         try:
@@ -116,8 +129,6 @@ class Session:
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-            for journal in journals:
-                journal.close()
         return [runner.not_sent for runner in runners]
 
     async def _watch(self, stop: asyncio.Event, terminate: asyncio.Event) -> None:
@@ -166,7 +177,7 @@ async def serve(settings: Settings, terminate: asyncio.Event, *, emit: Emit = pr
     """Run a session for each trial that `wanted` comes to name, until `terminate`."""
     directory = Path(settings.directory)
     while not terminate.is_set():
-        trial = wanted_trial(directory)
+        trial = wanted_trial(directory) or unfinished_trial(directory)
         session = Session(settings, trial, emit) if trial else None
         if session is None or session.done:
             await asyncio.sleep(POLL_SECONDS)

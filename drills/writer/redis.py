@@ -54,7 +54,7 @@ class RedisTarget:
         connection.minimum_replicas = settings.minimum_replicas
         return connection
 
-    async def prepare(self, prefix: str) -> None:
+    async def prepare(self, prefix: str, next_seq: int) -> None:
         """Wait until a node takes writes."""
         self._prefix = prefix
         connection = await self._primary.acquire(CATCH_UP_SECONDS)

@@ -36,8 +36,11 @@ class Target(Protocol):
 
     name: WriterName
 
-    async def prepare(self, prefix: str) -> None:
-        """Make ready for a trial whose keys begin with `prefix`; raise `OSError` if that fails."""
+    async def prepare(self, prefix: str, next_seq: int) -> None:
+        """Make ready for a trial whose keys begin with `prefix`; raise `OSError` if that fails.
+
+        `next_seq` is 0, or how far the trial had come when its program was killed.
+        """
 
     def key(self, seq: int) -> str:
         """Return the key of the write `seq`, unique in this trial."""

@@ -1,0 +1,208 @@
+"""The writers against real engines: what they say happened is what happened."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from drills.wire import SETTINGS_VARIABLE, Message, Settings, Started, Stopped, WriterStatus
+from drills.writer.program import WANTED, serve
+from hms.evidence import Present
+from hms.ledger import Reckoning, Write, read_ledger, reckon
+from tests.drills.bookmarks import BookmarkServer
+from tests.drills.conftest import PostgresPair, make_settings
+from tests.drills.engines import RedisServer, until
+
+TRIAL = "t-1"
+
+
+class Recorder:
+    """Takes the program's messages and lets a test await one."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._changed = asyncio.Event()
+
+    def __call__(self, message: Message) -> None:
+        self.messages.append(message)
+        self._changed.set()
+
+    async def first(self, condition: Callable[[Message], bool]) -> Message:
+        async with asyncio.timeout(20):
+            while True:
+                for message in self.messages:
+                    if condition(message):
+                        return message
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def acknowledged(self, count: int, *, since_ns: int = 0) -> WriterStatus:
+        """Return the first status with so many writes acknowledged, the last of them sent after `since_ns`."""
+        found = await self.first(
+            lambda message: (
+                isinstance(message, WriterStatus)
+                and message.acknowledged >= count
+                and message.last_acknowledged_sent_ns > since_ns
+            )
+        )
+        assert isinstance(found, WriterStatus)
+        return found
+
+    async def stopped(self) -> Stopped:
+        found = await self.first(lambda message: isinstance(message, Stopped))
+        assert isinstance(found, Stopped)
+        return found
+
+
+def ledger(settings: Settings, writer: str) -> tuple[Write, ...]:
+    path = Path(settings.directory) / TRIAL / f"{writer}.ledger.jsonl"
+    return read_ledger(path.read_bytes(), source=path.name)
+
+
+def reckoned(settings: Settings, writer: str, node: str) -> Reckoning:
+    path = Path(settings.directory) / TRIAL / f"{writer}.present.{node}.jsonl"
+    present = [msgspec.json.decode(line, type=Present) for line in path.read_bytes().splitlines()]
+    return reckon(ledger(settings, writer), {one.key: one.count for one in present})
+
+
+def want(settings: Settings, trial: str) -> None:
+    (Path(settings.directory) / WANTED).write_text(trial)
+
+
+async def during(settings: Settings, act: Callable[[Recorder], Awaitable[None]]) -> Stopped:
+    """Serve a trial while `act` goes on, then end it and return what was left."""
+    recorder, terminate = Recorder(), asyncio.Event()
+    want(settings, TRIAL)
+    serving = asyncio.create_task(serve(settings, terminate, emit=recorder))
+    try:
+        await act(recorder)
+        want(settings, "")
+        return await recorder.stopped()
+    finally:
+        terminate.set()
+        await serving
+
+
+def test_a_synchronous_failover_loses_nothing(folder: Path, pair: PostgresPair) -> None:
+    settings = make_settings(folder, postgres_port=pair.primary.port, rates={"postgres": 100.0})
+
+    async def fail_over(recorder: Recorder) -> None:
+        await recorder.acknowledged(30)
+        pair.primary.kill()
+        failing = await recorder.first(lambda message: isinstance(message, WriterStatus) and message.detail != "")
+        pair.replica.ask("ALTER SYSTEM SET synchronous_standby_names = ''")
+        pair.replica.ask("SELECT pg_promote()")
+        await recorder.acknowledged(60, since_ns=failing.at_ns)
+
+    stopped = asyncio.run(during(settings, fail_over))
+    assert stopped.results[0].authoritative == "127.0.0.3"
+    found = reckoned(settings, "postgres", "127.0.0.3")
+    assert found.acknowledged >= 60
+    assert found.refused + found.unknown > 0
+    assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
+
+
+def test_a_lossy_failover_is_caught(folder: Path, pair: PostgresPair) -> None:
+    """The negative control: an asynchronous replica that lags is promoted, and what is lost is named."""
+    settings = make_settings(folder, postgres_port=pair.primary.port, rates={"postgres": 100.0})
+    pair.primary.ask("ALTER SYSTEM SET synchronous_standby_names = ''")
+    pair.primary.ask("SELECT pg_reload_conf()")
+
+    async def fail_over(recorder: Recorder) -> None:
+        await recorder.acknowledged(20)
+        pair.replica.ask("ALTER SYSTEM SET primary_conninfo = ''")
+        pair.replica.ask("SELECT pg_reload_conf()")
+        cut = await recorder.acknowledged(0)
+        await recorder.acknowledged(cut.acknowledged + 40)
+        pair.primary.kill()
+        failing = await recorder.first(lambda message: isinstance(message, WriterStatus) and message.detail != "")
+        pair.replica.ask("SELECT pg_promote()")
+        await recorder.acknowledged(60, since_ns=failing.at_ns)
+
+    asyncio.run(during(settings, fail_over))
+    assert len(reckoned(settings, "postgres", "127.0.0.3").lost) > 0
+
+
+def test_redis_killed_and_restarted(folder: Path, redis: RedisServer) -> None:
+    settings = make_settings(folder, redis_port=redis.port, rates={"redis": 200.0})
+    redis.ask("CONFIG", "SET", "appendfsync", "always")
+
+    async def restart(recorder: Recorder) -> None:
+        await recorder.acknowledged(50)
+        redis.kill()
+        failing = await recorder.first(lambda message: isinstance(message, WriterStatus) and message.detail != "")
+        redis.start()
+        await recorder.acknowledged(80, since_ns=failing.at_ns)
+
+    asyncio.run(during(settings, restart))
+    found = reckoned(settings, "redis", "127.0.0.2")
+    assert found.acknowledged >= 80
+    assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(0, "acknowledged"), (404, "refused"), (503, "unknown")])
+def test_the_apps_answers(folder: Path, status: int, outcome: str) -> None:
+    async def put() -> Settings:
+        async with BookmarkServer() as server:
+            server.status = status
+            settings = make_settings(folder, app_port=server.port, rates={"app": 100.0})
+
+            async def ask(recorder: Recorder) -> None:
+                await recorder.first(
+                    lambda message: isinstance(message, WriterStatus) and getattr(message, outcome) >= 25
+                )
+
+            await during(settings, ask)
+            return settings
+
+    settings = asyncio.run(put())
+    writes = ledger(settings, "app")
+    assert {write.outcome for write in writes} == {outcome}
+    found = reckoned(settings, "app", "api")
+    assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
+    assert len({write.key for write in writes}) == len(writes)
+
+
+@pytest.mark.fault
+def test_sigkill_of_the_writer_loses_nothing_of_its_ledger(folder: Path, pair: PostgresPair) -> None:
+    """Killed in the middle and started again, it goes on with new keys; the reckoning still comes out even."""
+    settings = make_settings(folder, postgres_port=pair.primary.port, rates={"postgres": 300.0})
+    want(settings, TRIAL)
+    for _ in range(3):
+        with start_program(settings) as process:
+            size = ledger_size(settings)
+            until(partial(grown, settings, size + 20_000), "the ledger does not grow")
+            process.send_signal(signal.SIGKILL)
+    with start_program(settings) as process:
+        assert process.stdout is not None
+        want(settings, "")
+        stopped = next(
+            m for line in process.stdout if isinstance(m := msgspec.json.decode(line, type=Message), Stopped)
+        )
+        process.terminate()
+    assert stopped.results[0].problem == ""
+    found = reckoned(settings, "postgres", "127.0.0.3")
+    assert found.acknowledged > 200
+    assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
+
+
+def grown(settings: Settings, size: int) -> bool:
+    return ledger_size(settings) > size
+
+
+def ledger_size(settings: Settings) -> int:
+    path = Path(settings.directory) / TRIAL / "postgres.ledger.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
+def start_program(settings: Settings) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, SETTINGS_VARIABLE: msgspec.json.encode(settings).decode()}
+    command = [sys.executable, "-m", "drills.writer"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
