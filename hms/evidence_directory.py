@@ -65,7 +65,7 @@ class EvidenceDirectory:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
         except FileNotFoundError:
             raise EvidenceError(f"{self.path / name}: missing") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EvidenceError(f"{self.path / name}: not a {kind.__name__}: {error}") from error
 
     def files(self) -> dict[str, bytes]:

@@ -134,7 +134,7 @@ def decode_inventory(data: bytes, *, source: str) -> Inventory:
     """Read an inventory from JSON; `EvidenceError` names `source` and the first field that does not fit."""
     try:
         return msgspec.json.decode(data, type=Inventory)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(
             f"{source}: not an inventory of schema 1: {error}",
             remedy="Was the stack made by another version? Run `hms up` again.",
