@@ -8,7 +8,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).resolve().parent
 sys.path[:] = [str(_FOLDER.parent), *(entry for entry in sys.path if Path(entry).resolve() != _FOLDER)]
 
-import pulumi  # noqa: E402
+from pulumi import RunError  # noqa: E402
 
 from hms.errors import HmsError  # noqa: E402
 from infra.program import run  # noqa: E402
@@ -16,5 +16,4 @@ from infra.program import run  # noqa: E402
 try:
     run()
 except HmsError as error:
-    pulumi.log.error(str(error))
-    sys.exit(1)
+    raise RunError(str(error)) from error

@@ -156,6 +156,7 @@ def patroni_config(spec: PostgresSpec) -> dict[str, Any]:
             "pg_hba": host_based_access(),
         },
         "watchdog": {"mode": "off"},
+        "log": {"deduplicate_heartbeat_logs": True},
     }
 
 
