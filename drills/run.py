@@ -22,6 +22,19 @@ MOST_TRIALS = 1000
 Progress = Callable[[str], None]
 
 
+def check_request(names: tuple[str, ...], *, trials: int, inventory: Inventory) -> tuple[Fault, ...]:
+    """Return the drills of these names; refuse what was asked wrongly, and a stack that may not be broken."""
+    faults = find(names)
+    if not 1 <= trials <= MOST_TRIALS:
+        raise UsageError(f"--trials {trials}: must be from 1 to {MOST_TRIALS}")
+    if inventory.drills != "allowed":
+        raise DrillRefusedError(
+            f"stack {inventory.stack}: its configuration forbids drills",
+            remedy=f"Where breaking it is meant: `pulumi config set hms:drills allowed --stack {inventory.stack}`.",
+        )
+    return faults
+
+
 def run_drills(
     names: tuple[str, ...],
     *,
@@ -36,14 +49,7 @@ def run_drills(
     Raises `UsageError` for what was asked wrongly, `DrillRefusedError` for a stack that may not be broken, and another
     `HmsError` only where a trial could not be run at all. A bad result is evidence, not an error.
     """
-    faults = find(names)
-    if not 1 <= trials <= MOST_TRIALS:
-        raise UsageError(f"--trials {trials}: must be from 1 to {MOST_TRIALS}")
-    if inventory.drills != "allowed":
-        raise DrillRefusedError(
-            f"stack {inventory.stack}: its configuration forbids drills",
-            remedy=f"Where breaking it is meant: `pulumi config set hms:drills allowed --stack {inventory.stack}`.",
-        )
+    faults = check_request(names, trials=trials, inventory=inventory)
     within = kubectl.within(inventory.namespace)
     settings = make_settings(inventory, run=secrets.token_hex(4))
     with _alone(kubectl, inventory), DrillPod(within, inventory, settings, progress=progress) as pod:

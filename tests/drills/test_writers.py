@@ -183,10 +183,13 @@ def test_sigkill_of_the_writer_loses_nothing_of_its_ledger(folder: Path, pair: P
     with start_program(settings) as process:
         assert process.stdout is not None
         want(settings, "")
-        stopped = next(
-            m for line in process.stdout if isinstance(m := msgspec.json.decode(line, type=Message), Stopped)
-        )
+        said: list[Message] = []
+        while not (said and isinstance(said[-1], Stopped)):
+            said.append(msgspec.json.decode(process.stdout.readline(), type=Message))
         process.terminate()
+    assert [message.resumed for message in said if isinstance(message, Started)] == [True]
+    stopped = said[-1]
+    assert isinstance(stopped, Stopped)
     assert stopped.results[0].problem == ""
     found = reckoned(settings, "postgres", "127.0.0.3")
     assert found.acknowledged > 200
