@@ -94,10 +94,14 @@ class _Job:
         self._progress = progress
 
     def make_archives(self, recipes: Sequence[_Recipe]) -> None:
-        """Build images and write their archives, one after the other."""
+        """Build images and write their archives, one after the other; a failure leaves no mount and no half file."""
         self._clear_leftovers()
-        for recipe in recipes:
-            self._make_archive(recipe)
+        try:
+            for recipe in recipes:
+                self._make_archive(recipe)
+        except BaseException:
+            self._clear_leftovers()
+            raise
 
     def _clear_leftovers(self) -> None:
         self._store.clear_partial()
