@@ -6,8 +6,8 @@ the checkout; what is made is kept in the cache, a folder a pin, and is made onc
 May import: hms' nouns.
 """
 
-from hms.tools.catalogue import CLUSTER_TOOLS, IMAGE_TOOLS, STACK_TOOLS
+from hms.tools.catalogue import ALL_TOOLS, CLUSTER_TOOLS, IMAGE_TOOLS, STACK_TOOLS
 from hms.tools.install import ensure
 from hms.tools.toolbox import Toolbox
 
-__all__ = ["CLUSTER_TOOLS", "IMAGE_TOOLS", "STACK_TOOLS", "Toolbox", "ensure"]
+__all__ = ["ALL_TOOLS", "CLUSTER_TOOLS", "IMAGE_TOOLS", "STACK_TOOLS", "Toolbox", "ensure"]

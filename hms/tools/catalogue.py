@@ -68,7 +68,7 @@ class GoBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One `go build`: a package in the module of `tools/go/<folder>`.
 
     `stamps` are the linker's `-X`; `aliases` are names under which the binary is called; `copies` are files of pinned
-    modules that must lie beside it.
+    modules that must lie beside it; `embeds` are such files that the package embeds under a name of its own folder.
     """
 
     folder: str
@@ -77,6 +77,7 @@ class GoBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     stamps: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     copies: dict[str, ModuleFile] = {}
+    embeds: dict[str, ModuleFile] = {}
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,7 +153,8 @@ class Catalogue:
 
     def digest(self, tool: Tool) -> str:
         """Return 12 hex digits over all that decides what is made: the pin, its Go modules, the machine's kind."""
-        state = hashlib.sha256(msgspec.json.encode(tool, order="sorted"))
+        decides = (tool.version, tool.commands, tool.download, tool.go)
+        state = hashlib.sha256(msgspec.json.encode(decides, order="sorted"))
         state.update(platform.machine().encode())
         for build in tool.go:
             for file in sorted((self.go_folder / build.folder).iterdir()):
@@ -214,4 +216,5 @@ def architecture() -> str:
 
 STACK_TOOLS = catalogue().group("stack")
 IMAGE_TOOLS = catalogue().group("images")
-CLUSTER_TOOLS = (*STACK_TOOLS, *catalogue().group("cluster"), *IMAGE_TOOLS)
+CLUSTER_TOOLS = (*catalogue().group("cluster"), "kubectl")
+ALL_TOOLS = (*STACK_TOOLS, *catalogue().group("cluster"), *IMAGE_TOOLS)

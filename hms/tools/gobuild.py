@@ -58,10 +58,11 @@ def _build(
         progress(f"{tool.name}: building, {seconds:.0f} s, {downloaded}{counts['compiled']} packages compiled")
 
     progress(f"{tool.name} {tool.version}: building from Go modules")
+    overlay = _overlay(build, scratch, go=go, module=module, environment=environment)
     flags = " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in build.stamps)])
     run_watched(
         [
-            str(go), "build", "-v", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", flags,
+            str(go), "build", "-v", "-trimpath", "-buildvcs=false", "-mod=readonly", *overlay, "-ldflags", flags,
             "-o", str(binaries / build.binary), build.package,
         ],
         directory=module, environment=environment, on_line=on_line, on_tick=on_tick,
@@ -87,6 +88,21 @@ def go_environment(scratch: Path) -> dict[str, str]:
         "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local", "GOTMPDIR": str(scratch),
         "GOOS": "", "GOARCH": "", "GOEXPERIMENT": "",
     }  # fmt: skip
+
+
+def _overlay(build: GoBuild, scratch: Path, *, go: Path, module: Path, environment: dict[str, str]) -> tuple[str, ...]:
+    """Return the arguments that make files of pinned modules appear in the package's folder, for it to embed."""
+    if not build.embeds:
+        return ()
+    replaced = {
+        str(module / name): str(
+            _module_folder(source.module, go=go, module=module, environment=environment) / source.path
+        )
+        for name, source in build.embeds.items()
+    }
+    listing = scratch / "overlay.json"
+    listing.write_text(json.dumps({"Replace": replaced}))
+    return ("-overlay", str(listing))
 
 
 def _module_folder(name: str, *, go: Path, module: Path, environment: dict[str, str]) -> Path:

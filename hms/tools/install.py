@@ -207,7 +207,8 @@ def toolbox(standings: Collection[Standing]) -> Toolbox:
     if missing := [standing for standing in standings if not standing.installed]:
         raise missing_error(missing)
     every = {name: path for standing in standings for name, path in standing.paths.items()}
-    return Toolbox(every | {name: folder / name for name in linked}, folder)
+    versions = {standing.tool.name: standing.version for standing in standings}
+    return Toolbox(every | {name: folder / name for name in linked}, folder, versions)
 
 
 def missing_error(missing: Collection[Standing]) -> ToolError:

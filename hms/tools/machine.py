@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from hms.tools.catalogue import Probe, Tool
 from hms.tools.version import Range
 
 PROBE_SECONDS = 10.0
+
+_PT_INTERP = 3
 
 # A user's path often lacks them, and a server's daemons live there.
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -43,6 +46,8 @@ def search_machine(tool: Tool) -> MachineSearch:
                 passed_over.append(f"{path}: tells no version")
             elif not Range.parse(accepts).accepts(version):
                 passed_over.append(f"{path}: version {version} is not {accepts}")
+            elif tool.static and not is_static(path):
+                passed_over.append(f"{path}: needs libraries, and it must not")
             elif missing := [other for other in _companions(tool, name) if _beside(other, path) is None]:
                 passed_over.append(f"{path}: {', '.join(missing)} is not beside it")
             else:
@@ -67,6 +72,18 @@ def probe_version(path: Path, probe: Probe) -> str:
         return ""
     match = re.search(probe.pattern, f"{done.stdout}\n{done.stderr}", re.MULTILINE)
     return match[1] if match else ""
+
+
+def is_static(path: Path) -> bool:
+    """Say whether an ELF binary asks for no dynamic loader, by its program headers (64 bits, little-endian)."""
+    with path.open("rb") as file:
+        header = file.read(64)
+        if header[:6] != b"\x7fELF\x02\x01":
+            return False
+        offset, size, count = struct.unpack_from("<32xQ14xHH", header)
+        file.seek(offset)
+        table = file.read(size * count)
+    return all(struct.unpack_from("<I", table, size * n)[0] != _PT_INTERP for n in range(count))
 
 
 def _candidates(tool: Tool) -> Iterator[tuple[str, str, Probe]]:

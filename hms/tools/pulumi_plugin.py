@@ -14,6 +14,10 @@ from hms.tools.machine import MachineSearch, OnMachine
 from hms.tools.store import Artefact
 
 
+MARKER = "installed-by-hms"
+"""Lies beside a plugin that we put there, so that it is told from one that `pulumi plugin install` put there."""
+
+
 def plugin_folder(tool: Tool) -> Path:
     """Return the folder in which Pulumi looks for this plugin."""
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
@@ -32,10 +36,6 @@ def search_plugin(tool: Tool, artefact: Artefact | None) -> MachineSearch:
     return MachineSearch(OnMachine(tool.version, {tool.commands[0]: binary}), ())
 
 
-MARKER = "installed-by-hms"
-"""Lies beside a plugin that we put there, so that it is told from one that `pulumi plugin install` put there."""
-
-
 def place_plugin(tool: Tool, artefact: Artefact) -> Path:
     """Put the artefact's plugin into Pulumi's home, if it is not there already, and return its path."""
     source = artefact.paths[tool.commands[0]]
@@ -46,15 +46,17 @@ def place_plugin(tool: Tool, artefact: Artefact) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
+        fresh = partial / "fresh"
+        fresh.mkdir(mode=0o755)
         try:
-            (partial / source.name).hardlink_to(source)
+            (fresh / source.name).hardlink_to(source)
         except OSError:  # another file system
-            shutil.copy2(source, partial / source.name)
-        (partial / MARKER).write_text(f"{source}\n")
-        partial.chmod(0o755)
+            shutil.copy2(source, fresh / source.name)
+        (fresh / MARKER).write_text(f"{source}\n")
         if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+            # Moved aside and not removed first: a Pulumi that starts meanwhile misses it as briefly as can be.
+            folder.rename(partial / "former")
+        fresh.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return placed

@@ -12,16 +12,24 @@ from hms.paths import tools_bin
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """Commands that are installed, by name; the folder `bin` holds a link to each that belongs on the path."""
+    """Commands that are installed, by name; the folder `bin` holds a link to each that belongs on the path.
+
+    `tools` has the version of each tool by the tool's name.
+    """
 
     paths: Mapping[str, Path]
     bin: Path
+    tools: Mapping[str, str]
 
     def path(self, name: str) -> Path:
         """Return the path of the command `name`; `ToolError` if it was not asked for."""
         if name not in self.paths:
             raise ToolError(f"command {name!r}: not among {', '.join(sorted(self.paths))}")
         return self.paths[name]
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each tool, by the tool's name."""
+        return dict(self.tools)
 
     def environment(self) -> dict[str, str]:
         """Return what to add to a process' environment: the path with our folder first, and quiet tools."""
