@@ -1,0 +1,9 @@
+"""The whole, in one go: provision, check, load, break, judge, report. It calls the rooms and adds nothing to them.
+
+May import: hms, smoke, loadtests, drills.
+"""
+
+from hms.prove.plan import ProvePlan
+from hms.prove.run import prove
+
+__all__ = ["ProvePlan", "prove"]

@@ -1,0 +1,35 @@
+"""The `Proof`: what a run of `hms prove` came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hms.claim import Catalogue
+from hms.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Where the evidence and the report lie, what was claimed, the verdicts, and the seconds that it all took."""
+
+    evidence: Path
+    report: Path
+    catalogue: Catalogue
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The ids of the claims that FAILED."""
+        return tuple(verdict.claim for verdict in self.verdicts if verdict.outcome == "FAILED")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return {
+            "evidence": str(self.evidence),
+            "report": str(self.report),
+            "seconds": round(self.seconds, 1),
+            "verdicts": msgspec.to_builtins(self.verdicts),
+        }
