@@ -44,5 +44,9 @@ class UnavailableError(AppError):
     """No member of the database could answer in the time that there was."""
 
 
+class TimedOutError(AppError):
+    """The deadline of a request passed while the database was at work on it."""
+
+
 class NotDurableError(AppError):
     """The server warned while it committed: the write may not be on a standby, so it must not be acknowledged."""

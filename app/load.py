@@ -28,24 +28,43 @@ _STATEMENT_TIMEOUT_SECONDS = 600
 
 
 async def load(settings: Settings) -> bool:
-    """Load the packaged release; return False if it was the current one already. Raises `AppError`, `psycopg.Error`."""
+    """Load the packaged release; return False if it was the current one already.
+
+    If the primary is lost meanwhile, the transaction is gone as a whole: it is begun again, until
+    `settings.load_wait_seconds` have passed. Raises `AppError` and `psycopg.Error`.
+    """
     started = monotonic()
     release = releases.read_packaged()
     releases.check(release, releases.APRIL_2026)
     _say("release read and checked", started, release=release.name, codes=len(release.codes))
-    connection = await _writable(settings.postgres, Deadline(seconds=settings.load_wait_seconds))
-    async with connection:
-        async with connection.transaction():
-            await schema.lock(connection)
-            for migration in await schema.migrate(connection):
-                _say("migration applied", started, version=migration.version, name=migration.name)
-            changed = await releases.make_current(connection, release)
-        if changed:
-            # Sets the visibility map; outside the transaction because VACUUM must be, and nothing is wrong without it.
-            await connection.execute("VACUUM icd10_codes")
+    deadline = Deadline(seconds=settings.load_wait_seconds)
+    while True:
+        connection = await _writable(settings.postgres, deadline)
+        try:
+            async with connection:
+                changed = await _apply(connection, release, started)
+        except psycopg.Error as error:
+            if deadline.passed or not is_members_fault(error):
+                raise
+            _LOG.warning("the primary was lost, once more", extra={"fields": {"reason": str(error).strip()}})
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            break
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     message = "release loaded and current" if changed else "release was current already, nothing changed"
     _say(message, started, release=release.name, codes=len(release.codes), peak_mib=peak_mib)
+    return changed
+
+
+async def _apply(connection: Connection, release: releases.Release, started: float) -> bool:
+    async with connection.transaction():
+        await schema.lock(connection)
+        for migration in await schema.migrate(connection):
+            _say("migration applied", started, version=migration.version, name=migration.name)
+        changed = await releases.make_current(connection, release)
+    if changed:
+        # Sets the visibility map; outside the transaction because VACUUM must be, and nothing is wrong without it.
+        await connection.execute("VACUUM icd10_codes")
     return changed
 
 
@@ -59,14 +78,14 @@ async def _writable(settings: PostgresSettings, deadline: Deadline) -> Connectio
                     address, settings, application="hms-load", statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS
                 )
             except (psycopg.Error, OSError) as error:
-                reason = str(error).splitlines()[-1]
+                reason = str(error).splitlines()[0]
             else:
                 row = await (await connection.execute("SHOW transaction_read_only")).fetchone()
                 if row == ("off",):
                     _LOG.info("primary found", extra={"fields": {"member": str(address)}})
                     return connection
                 await connection.close()
-                reason = "is a replica"
+                reason = "accepts no writes"
             if reasons.get(str(address)) != reason:
                 reasons[str(address)] = reason
                 _LOG.info(
@@ -78,20 +97,6 @@ async def _writable(settings: PostgresSettings, deadline: Deadline) -> Connectio
         await asyncio.sleep(min(_PAUSE_SECONDS, deadline.remaining_seconds))
 
 
-async def _load_with_retries(settings: Settings) -> bool:
-    """Load; if the primary moves meanwhile, the transaction is gone as a whole: begin again, within the same bound."""
-    deadline = Deadline(seconds=settings.load_wait_seconds)
-    while True:
-        try:
-            return await load(settings)
-        except psycopg.Error as error:
-            if deadline.passed or not is_members_fault(error):
-                raise
-            _LOG.warning(
-                "the primary was lost while loading, once more", extra={"fields": {"reason": str(error).strip()}}
-            )
-
-
 def _say(message: str, started: float, **fields: object) -> None:
     _LOG.info(message, extra={"fields": {**fields, "elapsed_seconds": round(monotonic() - started, 2)}})
 
@@ -100,7 +105,7 @@ def main() -> int:
     """Run the command; return its exit code."""
     configure()
     try:
-        asyncio.run(_load_with_retries(from_environment(os.environ)))
+        asyncio.run(load(from_environment(os.environ)))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -84,9 +84,9 @@ def overloaded() -> Problem:
     )
 
 
-def timed_out(seconds: float) -> Problem:
+def timed_out(detail: str) -> Problem:
     """Return the problem of a request whose deadline has passed."""
-    return Problem(504, "timeout", "The request took too long", detail=f"its deadline of {seconds:g} s has passed")
+    return Problem(504, "timeout", "The request took too long", detail=detail)
 
 
 def request_id(request: Request) -> str:

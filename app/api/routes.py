@@ -12,8 +12,8 @@ from starlette.types import ExceptionHandler
 from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, get_search
 from app.api.health import live, metrics, ready
-from app.errors import UnavailableError
-from app.problems import Problem, request_id, unavailable
+from app.errors import TimedOutError, UnavailableError
+from app.problems import Problem, request_id, timed_out, unavailable
 
 _LOG = logging.getLogger("app.api")
 
@@ -39,6 +39,10 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     return unavailable(str(error)).response(request_id(request))
+
+
+async def _timed_out(request: Request, error: Exception) -> Response:
+    return timed_out(str(error)).response(request_id(request))
 
 
 async def _database(request: Request, error: Exception) -> Response:
@@ -68,6 +72,7 @@ async def _http(request: Request, error: Exception) -> Response:
 EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     Problem: _problem,
     UnavailableError: _unavailable,
+    TimedOutError: _timed_out,
     psycopg.Error: _database,
     HTTPException: _http,
     Exception: _defect,

@@ -21,7 +21,7 @@ from psycopg.errors import Diagnostic
 from app.db.connection import Connection, is_members_fault
 from app.db.member import Member, Role
 from app.deadline import Deadline
-from app.errors import NotDurableError, UnavailableError
+from app.errors import NotDurableError, TimedOutError, UnavailableError
 from app.settings import PostgresSettings
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Router:
     async def read(self, work: Work[T], deadline: Deadline, *, fresh: bool = False) -> T:
         """Do `work`, which only reads, on a replica, else on the primary; with `fresh`, on the primary if there is one.
 
-        Raises `UnavailableError` if no member answered in time.
+        Raises `UnavailableError` if no member could be asked, `TimedOutError` if the one asked took too long.
         """
         patience = Deadline(seconds=min(_READ_PATIENCE_SECONDS, deadline.remaining_seconds))
         tried: set[Member] = set()
@@ -105,13 +105,16 @@ class Router:
             try:
                 return await member.run(work, seconds=min(seconds, deadline.remaining_seconds))
             except (psycopg.Error, OSError, TimeoutError) as error:
-                await self._judge(member, error)
+                await self._judge(member, error, deadline)
             tried.add(member)
             seconds *= 2
         raise UnavailableError("no member of the database answered this read in time")
 
     async def write(self, work: Work[T], deadline: Deadline) -> T:
-        """Do `work`, which must be idempotent, on the primary. Raises `UnavailableError` if it was not acknowledged."""
+        """Do `work`, which must be idempotent, on the primary.
+
+        Raises `UnavailableError` or `TimedOutError` if it was not acknowledged; it may have happened nevertheless.
+        """
 
         async def warned(connection: Connection) -> T:
             warnings: list[Diagnostic] = []
@@ -137,14 +140,19 @@ class Router:
                 self._retried("not durable")
                 _LOG.warning("a write was not durable, once more", extra={"fields": {"reason": str(error)}})
             except (psycopg.Error, OSError, TimeoutError) as error:
-                await self._judge(member, error)
+                await self._judge(member, error, deadline)
             seconds *= 2
             await self._wait(_PAUSE_SECONDS)
         raise UnavailableError("no primary of the database acknowledged this write in time")
 
-    async def _judge(self, member: Member, error: Exception) -> None:
-        """Set the member aside if the failure is its own; raise the error again if it is the statement's."""
+    async def _judge(self, member: Member, error: Exception, deadline: Deadline) -> None:
+        """Set the member aside if the failure is its own; raise the error again if it is the statement's.
+
+        Raises `TimedOutError` if there is no time for another attempt.
+        """
         if isinstance(error, TimeoutError):
+            if deadline.passed:
+                raise TimedOutError("the deadline passed while the database was at work") from error
             # It may be the statement that is slow: setting members aside for that would let one query close them all.
             self._retried("timeout")
             member.probe_soon()

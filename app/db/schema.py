@@ -125,7 +125,7 @@ async def migrate(connection: Connection) -> tuple[Migration, ...]:
     applied = {row[0] for row in rows}
     missing = tuple(migration for migration in MIGRATIONS if migration.version not in applied)
     for migration in missing:
-        await connection.execute(migration.sql.encode())
+        await connection.execute(migration.sql.encode(), prepare=False)  # many statements in one
         await connection.execute(
             "INSERT INTO schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
         )

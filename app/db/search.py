@@ -26,6 +26,9 @@ MOST_HITS = 100
 _CATEGORY_CAP = 200
 _CODE_CAP = 800
 
+_RANK_BY_LENGTH = 2
+"""`ts_rank` divided by the length of the text: without it, titles that say a word twice come before its own title."""
+
 _WORD = re.compile(r"[^\W_]+")
 
 _BY_CODE = (
@@ -45,7 +48,7 @@ candidates AS (
      WHERE active AND kind <> 'category' AND search @@ (SELECT words FROM query) LIMIT {codes})
 )
 SELECT release, code, title, billable, chapter FROM candidates
-ORDER BY ts_rank(search, (SELECT words FROM query)) DESC, length(code), code
+ORDER BY ts_rank(search, (SELECT words FROM query), {normalisation}) DESC, length(code), code
 LIMIT %s
 """)
 
@@ -113,6 +116,7 @@ async def _by_words(connection: Connection, words: tuple[str, ...], *, limit: in
             words=sql.SQL(" && ").join([_WORD_QUERY] * len(words)),
             categories=sql.Literal(_CATEGORY_CAP),
             codes=sql.Literal(_CODE_CAP),
+            normalisation=sql.Literal(_RANK_BY_LENGTH),
         ),
         (*(f"{word}:*" for word in words for _ in range(2)), limit),
     )

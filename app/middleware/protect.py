@@ -101,7 +101,8 @@ class Protect:
         except TimeoutError:
             if begun:
                 raise
-            await timed_out(self._timeout_seconds).response(scope["hms.request_id"])(scope, receive, send)
+            problem = timed_out(f"its deadline of {self._timeout_seconds:g} s has passed")
+            await problem.response(scope["hms.request_id"])(scope, receive, send)
 
 
 class Drain:

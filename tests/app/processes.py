@@ -1,0 +1,129 @@
+"""Server processes that tests start, watch by what they say, freeze, kill and always take away again."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+PACKAGES = ("postgresql-15", "redis-server", "redis-sentinel")
+"""Debian packages that these tests need; any version of Postgres from 15 on serves."""
+
+
+class Process:
+    """A child whose output is read line by line, so that a test waits for what it says and not for time to pass."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        self._child = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(environment) if environment is not None else None,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            cwd=directory,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._said = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, pattern: str, *, seconds: float = 30) -> re.Match[str]:
+        """Return the match of `pattern` in the first line that has one. Fails if the child ends before."""
+        expression = re.compile(pattern)
+        deadline = time.monotonic() + seconds
+        seen = 0
+        with self._said:
+            while True:
+                for line in self.lines[seen:]:
+                    if found := expression.search(line):
+                        return found
+                seen = len(self.lines)
+                if self._ended or not self._said.wait(max(0.0, deadline - time.monotonic())):
+                    raise AssertionError(f"never said {pattern!r}:\n{self.output}")
+
+    def wait(self, *, seconds: float = 30) -> int:
+        """Return the exit code once the child has ended and all it said was read."""
+        code = self._child.wait(seconds)
+        self._reader.join(seconds)
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill the child and what it started itself, and wait until all of them are gone."""
+        family = [os.pidfd_open(pid) for pid in self.children()]
+        self._child.kill()
+        self._child.wait(30)
+        for descriptor in family:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL) if not _ended(descriptor, 0) else None
+            assert _ended(descriptor, 10)
+            os.close(descriptor)
+        self._reader.join(10)
+
+    def freeze(self) -> None:
+        """Stop the child and its children, as a node does that hangs: sockets stay open, nothing answers."""
+        for pid in (self.pid, *self.children()):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in (self.pid, *self.children()):
+            os.kill(pid, signal.SIGCONT)
+
+    def children(self) -> list[int]:
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        with self._child.stdout as stream:
+            for line in stream:
+                with self._said:
+                    self.lines.append(line)
+                    self._said.notify_all()
+        with self._said:
+            self._ended = True
+            self._said.notify_all()
+
+
+def _ended(descriptor: int, seconds: float) -> bool:
+    return bool(select.select([descriptor], [], [], seconds)[0])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Ask until it holds: for states of other processes that no event tells of."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"never true within {seconds} s"
+        time.sleep(0.02)

@@ -1,0 +1,210 @@
+"""A Postgres with TLS and passwords, a streaming replica of it, and a Redis with a Sentinel: children of the tests."""
+
+import datetime
+import os
+import pwd
+import shutil
+import tempfile
+from pathlib import Path
+
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from psycopg import sql
+
+from tests.app.processes import PACKAGES, Process, free_port
+
+PASSWORD = "correct horse battery staple"  # a password with spaces: it must survive every quoting on its way
+
+
+def _server_user() -> str | None:
+    """Postgres refuses to run as root; then its own user runs it."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
+def _private_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="hms-test-"))
+    if user := _server_user():
+        owner = pwd.getpwnam(user)
+        os.chown(directory, owner.pw_uid, owner.pw_gid)
+    return directory
+
+
+def _binary(name: str) -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    assert found, f"no {name}: apt-get install {' '.join(PACKAGES)}"
+    return found[-1]
+
+
+def _certificate(directory: Path) -> None:
+    """Write `server.key` and `server.crt`, signed by itself, for the name localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for file, content in (
+        ("server.key", pem),
+        ("server.crt", certificate.public_bytes(serialization.Encoding.PEM)),
+    ):
+        (directory / file).write_bytes(content)
+        if user := _server_user():
+            shutil.chown(directory / file, user, user)
+    (directory / "server.key").chmod(0o600)
+
+
+class Postgres:
+    """One server; the superuser comes by the socket, everybody else by TLS and password."""
+
+    def __init__(self, *, replica_of: "Postgres | None" = None) -> None:
+        self.directory = _private_directory()
+        self.data = self.directory / "data"
+        self.port = free_port()
+        if replica_of is None:
+            self._run("initdb", "-D", self.data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256",
+                      "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+            _certificate(self.data)
+        else:
+            self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                      "-h", replica_of.directory, "-p", str(replica_of.port), "-U", "postgres")  # fmt: skip
+        self._process = self._started()
+
+    @property
+    def ca_file(self) -> Path:
+        return self.data / "server.crt"
+
+    @property
+    def address(self) -> str:
+        return f"localhost:{self.port}"
+
+    def connect(self, database: str = "hms") -> psycopg.Connection[tuple[object, ...]]:
+        """Connect as the superuser, in autocommit."""
+        return psycopg.connect(
+            host=str(self.directory), port=self.port, user="postgres", dbname=database, autocommit=True
+        )
+
+    def value(self, query: str, *, database: str = "hms") -> object:
+        """Return the one value that a query gives."""
+        with self.connect(database) as connection:
+            row = connection.execute(query.encode()).fetchone()
+            assert row is not None
+            return row[0]
+
+    def create(self, database: str) -> None:
+        """Make a database that the role `app` owns, and the role if there is none."""
+        with self.connect("postgres") as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = 'app'").fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE app LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)))
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER app").format(sql.Identifier(database)))
+
+    def configure(self, **settings: str) -> None:
+        """Change settings that a reload is enough for; an empty value is the default."""
+        with self.connect("postgres") as connection:
+            for name, value in settings.items():
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+            connection.execute("SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def start(self) -> None:
+        self._process = self._started()
+
+    def freeze(self) -> None:
+        self._process.freeze()
+
+    def thaw(self) -> None:
+        self._process.thaw()
+
+    def remove(self) -> None:
+        self._process.kill()
+        shutil.rmtree(self.directory)
+
+    def _started(self) -> Process:
+        options = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.directory),
+            "ssl": "on",
+            "wal_level": "replica",
+            "max_wal_senders": "4",
+            "shared_buffers": "128MB",
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        process = Process(
+            [_binary("postgres"), "-D", self.data, *settings], user=_server_user(), directory=self.directory
+        )
+        process.wait_for("ready to accept (read-only )?connections")
+        return process
+
+    def _run(self, name: str, *arguments: str | Path) -> None:
+        process = Process([_binary(name), *arguments], user=_server_user(), directory=self.directory)
+        assert process.wait(seconds=60) == 0, process.output
+
+
+class Redis:
+    """One Redis primary and the one Sentinel that knows it; the user `app` may touch keys `app:*` only."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="hms-test-"))
+        self.port = free_port()
+        self.sentinel_port = free_port()
+        secret = PASSWORD.replace(" ", "-")
+        (self.directory / "password").write_text(secret + "\n")
+        (self.directory / "redis.conf").write_text(
+            f'bind 127.0.0.1\nport {self.port}\nsave ""\ndir {self.directory}\n'
+            f"user default on nopass ~* &* +@all\nuser app on >{secret} ~app:* -@all +@read +@write +@connection\n"
+        )
+        (self.directory / "sentinel.conf").write_text(
+            f"bind 127.0.0.1\nport {self.sentinel_port}\ndir {self.directory}\n"
+            f"sentinel monitor hms 127.0.0.1 {self.port} 1\n"
+            f"user default off\nuser sentinel on >{secret} -@all +@connection +sentinel|get-master-addr-by-name\n"
+        )
+        self._sentinel = Process(["redis-sentinel", self.directory / "sentinel.conf"])
+        self._sentinel.wait_for("monitor master hms")
+        self._server = self._started()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HMS_REDIS_SENTINELS": f"127.0.0.1:{self.sentinel_port}",
+            "HMS_REDIS_USER": "app",
+            "HMS_REDIS_PASSWORD_FILE": str(self.directory / "password"),
+            "HMS_SENTINEL_USER": "sentinel",
+            "HMS_SENTINEL_PASSWORD_FILE": str(self.directory / "password"),
+        }
+
+    def kill(self) -> None:
+        self._server.kill()
+
+    def start(self) -> None:
+        self._server = self._started()
+
+    def freeze(self) -> None:
+        self._server.freeze()
+
+    def thaw(self) -> None:
+        self._server.thaw()
+
+    def remove(self) -> None:
+        self._sentinel.kill()
+        self._server.kill()
+        shutil.rmtree(self.directory)
+
+    def _started(self) -> Process:
+        process = Process(["redis-server", self.directory / "redis.conf"])
+        process.wait_for("Ready to accept connections")
+        return process

@@ -1,0 +1,61 @@
+"""The service as a process of its own, as it is deployed, and what a test asks of it."""
+
+import os
+import signal
+import sys
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tests.app.processes import Process, eventually
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return this process' environment without what might be meant for a service, and with `variables`."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("HMS_")}, **variables}
+
+
+class Service:
+    """`python -m app` on a free port, until the end of the `with` block."""
+
+    def __init__(self, **environment: str) -> None:
+        variables = {"HMS_LISTEN_HOST": "127.0.0.1", "HMS_LISTEN_PORT": "0", "HMS_DRAIN_SECONDS": "0.2", **environment}
+        self.process = Process([sys.executable, "-m", "app"], environment=clean_environment(**variables))
+        self.url = self.process.wait_for(r"running on (http://[0-9.]+:\d+)").group(1)
+        self.client = httpx.Client(base_url=self.url, timeout=40)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        self.process.kill()
+
+    def until_ready(self) -> Self:
+        eventually(lambda: self.client.get("/api/v1/health/ready").status_code == 200)
+        return self
+
+    def get(self, path: str, **parameters: str | int) -> httpx.Response:
+        return self.client.get(path, params=parameters or None)
+
+    def put_bookmark(self, user: str, code: str) -> httpx.Response:
+        return self.client.put(f"/api/v1/users/{user}/bookmarks/{code}")
+
+    def bookmarks(self, user: str) -> list[str]:
+        answer = self.get(f"/api/v1/users/{user}/bookmarks", limit=1000)
+        assert answer.status_code == 200, answer.text
+        return [mark["code"] for mark in answer.json()["bookmarks"]]
+
+    def metric(self, line: str) -> float:
+        """Return the value of a metric's line, 0 if there is none yet."""
+        for found in self.client.get("/metrics").text.splitlines():
+            if found.startswith(line + " "):
+                return float(found.rsplit(" ", 1)[1])
+        return 0.0
+
+    def stop(self) -> int:
+        self.process.signal(signal.SIGTERM)
+        return self.process.wait()

@@ -1,0 +1,84 @@
+"""Redis makes answers quicker and is never needed for one."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.app.processes import eventually
+from tests.app.servers import Postgres, Redis
+from tests.app.service import Service
+
+pytestmark = pytest.mark.fault
+
+
+@pytest.fixture(autouse=True)
+def mended(service: Service, redis: Redis) -> Iterator[None]:
+    """Begin and end each test with a cache that is used."""
+    yield
+    eventually(lambda: service.metric("hms_app_cache_up") == 1)
+    del redis
+
+
+def hit(answer: httpx.Response) -> bool:
+    assert answer.status_code == 200, answer.text
+    return str(answer.headers["cache-status"]) == "hms; hit"
+
+
+def test_the_second_look_is_a_hit_with_the_same_bytes(service: Service) -> None:
+    for path in ("/api/v1/codes/J45", "/api/v1/search?q=asthma+severe&limit=3"):
+        first, second = service.get(path), service.get(path)
+        assert (hit(first), hit(second)) == (False, True)
+        assert first.content == second.content
+
+
+def test_ways_to_write_the_same_share_one_entry(service: Service) -> None:
+    assert not hit(service.get("/api/v1/codes/J46"[:-1] + "5.2"))
+    assert hit(service.get("/api/v1/codes/j452"))
+
+
+def test_a_dead_redis_costs_no_answer(service: Service, redis: Redis) -> None:
+    assert not hit(service.get("/api/v1/codes/K35"))
+    redis.kill()
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: service.get("/api/v1/codes/K35"), range(100)))
+        assert not any(hit(answer) for answer in answers)
+        assert service.put_bookmark("dead-redis", "K35").status_code == 201
+        assert service.get("/api/v1/health/ready").status_code == 200
+    finally:
+        redis.start()
+    eventually(lambda: service.metric("hms_app_cache_up") == 1)
+    assert not hit(service.get("/api/v1/codes/K35"))
+    assert hit(service.get("/api/v1/codes/K35"))
+
+
+def test_a_redis_that_hangs_is_given_up_after_one_wait(service: Service, redis: Redis) -> None:
+    assert service.get("/api/v1/codes/K36").status_code == 200
+    redis.freeze()
+    try:
+        answers = [service.get("/api/v1/codes/K36") for _ in range(20)]
+        assert not any(hit(answer) for answer in answers)
+        assert service.metric("hms_app_cache_up") == 0
+    finally:
+        redis.thaw()
+    eventually(lambda: hit(service.get("/api/v1/codes/K36")))
+
+
+def test_it_starts_without_redis_and_uses_it_when_it_comes(
+    postgres: Postgres, redis: Redis, database_environment: dict[str, str]
+) -> None:
+    del postgres
+    redis.kill()
+    try:
+        with Service(**database_environment, **redis.environment) as late:
+            late.until_ready()
+            assert not hit(late.get("/api/v1/codes/K37"))
+            redis.start()
+            eventually(lambda: late.metric("hms_app_cache_up") == 1)
+            late.get("/api/v1/codes/K37")
+            assert hit(late.get("/api/v1/codes/K37"))
+    except BaseException:
+        redis.start()
+        raise

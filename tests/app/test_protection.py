@@ -1,0 +1,118 @@
+"""Limits, deadlines and a stop that loses nothing, made certain by a lock that holds requests where they are."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.app.processes import eventually
+from tests.app.servers import Postgres
+from tests.app.service import Service
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hms-app' AND wait_event_type = 'Lock'"
+
+
+@contextmanager
+def locked(postgres: Postgres, table: str) -> Iterator[None]:
+    """Hold every statement that touches the table."""
+    with postgres.connect() as connection, connection.transaction():
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        yield
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+def test_beyond_the_limit_and_a_short_queue_requests_are_refused_and_health_is_not(
+    postgres: Postgres, database_environment: dict[str, str], threads: ThreadPoolExecutor
+) -> None:
+    with Service(**database_environment, HMS_MAX_CONCURRENCY="3") as service:
+        service.until_ready()
+        with locked(postgres, "bookmarks"):
+            running = [threads.submit(service.put_bookmark, "limit", f"A0{n}") for n in range(3)]
+            eventually(lambda: service.metric("hms_app_requests_active") == 4)  # the three, and this question
+            refused = list(threads.map(lambda _: service.get("/api/v1/codes/E11"), range(10)))
+            assert {answer.status_code for answer in refused} == {503}
+            assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+            assert {answer.json()["type"] for answer in refused} == {"urn:hms:problem:overloaded"}
+            assert service.metric("hms_app_requests_refused_total") == 10
+            assert service.get("/api/v1/health/ready").status_code == 200
+        assert [answer.result().status_code for answer in running] == [201] * 3
+        assert service.get("/api/v1/codes/E11").status_code == 200
+
+
+def test_a_request_that_waits_a_moment_gets_the_slot_that_comes_free(
+    postgres: Postgres, database_environment: dict[str, str], threads: ThreadPoolExecutor
+) -> None:
+    with Service(**database_environment, HMS_MAX_CONCURRENCY="20") as service:
+        service.until_ready()
+        answers = list(threads.map(lambda n: service.get("/api/v1/search", q=f"heart {n}"), range(22)))
+        assert {answer.status_code for answer in answers} == {200}
+    del postgres
+
+
+@pytest.mark.parametrize(
+    ("table", "path"), [("icd10_codes", "/api/v1/codes/E11"), ("icd10_codes", "/api/v1/search?q=heart")]
+)
+def test_a_read_beyond_its_deadline_is_a_504_and_its_statement_is_gone(
+    postgres: Postgres, database_environment: dict[str, str], table: str, path: str
+) -> None:
+    with Service(**database_environment, HMS_REQUEST_TIMEOUT_SECONDS="0.5") as service:
+        service.until_ready()
+        with locked(postgres, table):
+            answer = service.get(path)
+            assert (answer.status_code, answer.json()["type"]) == (504, "urn:hms:problem:timeout")
+            eventually(lambda: postgres.value(WAITING) == 0)
+        assert service.get(path).status_code == 200
+
+
+def test_a_write_beyond_its_deadline_is_a_504_and_its_statement_is_gone(
+    postgres: Postgres, database_environment: dict[str, str]
+) -> None:
+    with Service(**database_environment, HMS_REQUEST_TIMEOUT_SECONDS="0.5") as service:
+        service.until_ready()
+        with locked(postgres, "bookmarks"):
+            assert service.put_bookmark("late", "E11").status_code == 504
+            eventually(lambda: postgres.value(WAITING) == 0)
+        assert service.bookmarks("late") == []
+
+
+def test_a_stop_answers_what_runs_tells_clients_to_leave_and_exits_with_0(
+    postgres: Postgres, database_environment: dict[str, str], threads: ThreadPoolExecutor
+) -> None:
+    with Service(**database_environment, HMS_DRAIN_SECONDS="1") as service:
+        service.until_ready()
+        assert "connection" not in service.get("/api/v1/codes/E11").headers
+        with locked(postgres, "bookmarks"):
+            running = threads.submit(service.put_bookmark, "stopping", "E11")
+            eventually(lambda: service.metric("hms_app_requests_active") == 2)
+            stopped = threads.submit(service.stop)
+            service.process.wait_for('"message":"stopping"')
+            leaving = service.get("/api/v1/health/ready")
+            assert (leaving.status_code, leaving.headers["connection"]) == (503, "close")
+            during = service.get("/api/v1/codes/E11")
+            assert (during.status_code, during.headers["connection"]) == (200, "close")
+            service.process.wait_for("Shutting down")
+            with pytest.raises(httpx.TransportError):
+                service.get("/api/v1/codes/E11")
+            assert not stopped.done()
+        assert running.result().status_code == 201
+        assert stopped.result() == 0
+    assert postgres.value("SELECT count(*) FROM bookmarks WHERE user_name = 'stopping'") == 1
+
+
+def test_an_idle_service_stops_at_once_when_told_twice(
+    postgres: Postgres, database_environment: dict[str, str], threads: ThreadPoolExecutor
+) -> None:
+    del postgres
+    with Service(**database_environment, HMS_DRAIN_SECONDS="300") as service:
+        service.until_ready()
+        stopped: Future[int] = threads.submit(service.stop)
+        service.process.wait_for('"message":"stopping"')
+        assert service.stop() == 0
+        assert stopped.result() == 0

@@ -1,0 +1,93 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Address, from_environment
+from tests.app.processes import Process
+from tests.app.service import clean_environment
+
+
+def test_the_defaults_need_the_members_only() -> None:
+    settings = from_environment({"HMS_POSTGRES_HOSTS": "one:5432, two:5433,[::1]:5434"})
+    assert settings.postgres.hosts == (Address("one", 5432), Address("two", 5433), Address("::1", 5434))
+    assert settings.redis is None
+    assert settings.max_concurrency == 1000
+    assert settings.request_timeout_seconds == 30
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    settings = from_environment(
+        {
+            "HMS_LISTEN_HOST": "127.0.0.1",
+            "HMS_LISTEN_PORT": "9000",
+            "HMS_POSTGRES_HOSTS": "one:1",
+            "HMS_POSTGRES_DATABASE": "d",
+            "HMS_POSTGRES_USER": "u",
+            "HMS_POSTGRES_PASSWORD_FILE": str(secret),
+            "HMS_POSTGRES_CA_FILE": str(secret),
+            "HMS_POSTGRES_POOL_SIZE": "3",
+            "HMS_REDIS_SENTINELS": "s:26379",
+            "HMS_REDIS_MASTER": "m",
+            "HMS_REDIS_USER": "r",
+            "HMS_REDIS_PASSWORD_FILE": str(secret),
+            "HMS_SENTINEL_USER": "t",
+            "HMS_SENTINEL_PASSWORD_FILE": str(secret),
+            "HMS_CACHE_TTL_SECONDS": "5",
+            "HMS_MAX_CONCURRENCY": "7",
+            "HMS_REQUEST_TIMEOUT_SECONDS": "1.5",
+            "HMS_DRAIN_SECONDS": "0",
+            "HMS_LOAD_WAIT_SECONDS": "9",
+        }
+    )
+    assert settings.listen == Address("127.0.0.1", 9000)
+    assert (settings.postgres.database, settings.postgres.user, settings.postgres.pool_size) == ("d", "u", 3)
+    assert settings.postgres.password_file == settings.postgres.ca_file == secret
+    assert settings.redis is not None
+    assert (settings.redis.master, settings.redis.user, settings.redis.sentinel_user) == ("m", "r", "t")
+    assert settings.redis.ttl_seconds == 5
+    assert (settings.max_concurrency, settings.request_timeout_seconds) == (7, 1.5)
+    assert (settings.drain_seconds, settings.load_wait_seconds) == (0, 9)
+
+
+BAD = {
+    "HMS_LISTEN_PORT": "70000",
+    "HMS_POSTGRES_HOSTS": "one",
+    "HMS_POSTGRES_PASSWORD_FILE": "/nowhere/password",
+    "HMS_POSTGRES_POOL_SIZE": "0",
+    "HMS_POSTGRES_PASSWRD_FILE": "x",
+    "HMS_REDIS_SENTINELS": "a:1,a:1",
+    "HMS_REDIS_MASTER": " ",
+    "HMS_MAX_CONCURRENCY": "many",
+    "HMS_REQUEST_TIMEOUT_SECONDS": "nan",
+}
+
+
+def test_every_bad_one_is_reported_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_environment(BAD)
+    assert sorted(problem.split("=")[0].split(" ")[0] for problem in refusal.value.problems) == sorted(BAD)
+    assert "HMS_MAX_CONCURRENCY='many': must be a whole number from 1 to 100000" in refusal.value.problems
+
+
+@pytest.mark.parametrize("value", ["", "host:", ":1", "host:0", "host:65536", "host:1,", "host:x", "host:１"])
+def test_what_is_no_list_of_addresses_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="HMS_POSTGRES_HOSTS"):
+        from_environment({"HMS_POSTGRES_HOSTS": value})
+
+
+@pytest.mark.parametrize("module", ["app", "app.load"])
+def test_a_process_says_all_of_them_and_exits_with_2(module: str) -> None:
+    process = Process([sys.executable, "-m", module], environment=clean_environment(**BAD))
+    assert process.wait() == 2
+    assert f"{len(BAD)} problems" in process.output
+    assert all(name in process.output for name in BAD)
+    assert "Traceback" not in process.output
+
+
+def test_nothing_set_names_what_is_missing() -> None:
+    with pytest.raises(SettingsError, match="HMS_POSTGRES_HOSTS is missing"):
+        from_environment({})
