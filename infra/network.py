@@ -19,8 +19,15 @@ from infra.site import Site
 _API_SERVER_PORTS = (443, 6443)
 
 
-def _port(number: int, protocol: str = "TCP") -> NetworkPolicyPortArgs:
-    return NetworkPolicyPortArgs(port=number, protocol=protocol)
+# A policy sees the port on which the DNS pods listen, which is rarely the Service's 53: any port, but these pods only.
+_DNS = NetworkPolicyPeerArgs(
+    namespace_selector=LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": "kube-system"}),
+    pod_selector=LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+)
+
+
+def _port(number: int) -> NetworkPolicyPortArgs:
+    return NetworkPolicyPortArgs(port=number, protocol="TCP")
 
 
 def _pods(workload: str) -> NetworkPolicyPeerArgs:
@@ -41,10 +48,7 @@ class NetworkRules(pulumi.ComponentResource):
         self._site = site
         self._flows = flows(site.spec.drills)
         self._policy("default-deny", PART_OF, LabelSelectorArgs(), [], [])
-        self._policy(
-            "allow-dns", PART_OF, LabelSelectorArgs(), [],
-            [NetworkPolicyEgressRuleArgs(to=[_namespace("kube-system")], ports=[_port(53, "UDP"), _port(53)])],
-        )  # fmt: skip
+        self._policy("allow-dns", PART_OF, LabelSelectorArgs(), [], [NetworkPolicyEgressRuleArgs(to=[_DNS])])
         names = sorted({flow.source for flow in self._flows} | {flow.target for flow in self._flows})
         for workload in names:
             selector = LabelSelectorArgs(match_labels=labels(workload))

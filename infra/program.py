@@ -36,7 +36,7 @@ def read_spec(project: str, stack: str) -> StackSpec:
     if missing:
         raise UsageError(
             f"stack {stack}: {len(missing)} of its {len(SECRET_KEYS)} secrets are not set: {', '.join(missing)}",
-            remedy=f"Run `hms up --stack {stack}`: it makes strong ones with `pulumi config set --secret` and provisions.",
+            remedy=f"Run `hms up --stack {stack}`: it makes them, by `pulumi config set --secret`.",
         )
     return spec
 

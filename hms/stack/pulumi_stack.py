@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from hms.stack.diagnosis import diagnose
 from hms.stack.home import PASSPHRASE_VARIABLES, default_environment, ensure_passphrase
 from hms.stack.lock import lock_holders
 from hms.stack.process import capture, passthrough, stream
-from hms.stack.settings import missing_secrets, read_stack_spec, stack_file
+from hms.stack.settings import PROJECT, missing_secrets, read_stack_spec, stack_file
 
 Progress = Callable[[str], None]
 
@@ -118,12 +119,12 @@ class PulumiStack:
         """Return the Inventory of the last `up`; `StackError` if there was none."""
         if not self.exists():
             raise StackError(f"stack {self.stack}: not there", remedy=f"Run `hms up --stack {self.stack}` first.")
-        text = self._capture("stack", "output", "inventory", "--json")
+        text = self._capture("stack", "output", "inventory", "--json", "--stack", self.stack)
         return decode_inventory(text.encode(), source=f"stack {self.stack}")
 
     def exists(self) -> bool:
         """Tell whether Pulumi's backend knows the stack."""
-        listed: list[dict[str, Any]] = json.loads(self._capture("stack", "ls", "--json", stack=False))
+        listed: list[dict[str, Any]] = json.loads(self._capture("stack", "ls", "--json"))
         return any(str(entry["name"]).rpartition("/")[2] == self.stack for entry in listed)
 
     def _reach(self) -> Kubectl:
@@ -142,12 +143,26 @@ class PulumiStack:
     def _prepare(self, progress: Progress) -> None:
         """See to it that the stack exists, has its secrets, and is not held by a process that is dead."""
         if not self.exists():
-            self._capture("stack", "init", self.stack, "--no-select", stack=False)
+            self._init()
             progress(f"stack {self.stack}: new")
         self._take_over(progress)
         missing = missing_secrets(self.config_file)
         if missing:
             self._make_secrets(missing, progress)
+
+    def _init(self) -> None:
+        """Make the stack in the backend.
+
+        Pulumi writes the salt of its encryption into the stack's settings as it does so. Where these are a file of the
+        caller's, it does so in a project of the same name that is thrown away, and the file gets its own salt later.
+        """
+        argv = ["pulumi", "stack", "init", self.stack, "--no-select"]
+        if self.config_file == _checkout_file(self.stack):
+            capture(argv, folder=project_root(), environment=self._environment)
+            return
+        with tempfile.TemporaryDirectory(prefix="hms-stack-") as folder:
+            (Path(folder) / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
+            capture(argv, folder=Path(folder), environment=self._environment)
 
     def _make_secrets(self, missing: Sequence[str], progress: Progress) -> None:
         """Make what is missing; a certificate, its key and its authority belong together and are made as one."""
@@ -167,7 +182,7 @@ class PulumiStack:
     def _take_over(self, progress: Progress) -> None:
         """Wait for another pulumi on this stack, clear what a dead one left: a lock, operations without an end."""
         self._wait_for_holder(progress)
-        state = json.loads(self._capture("stack", "export"))
+        state = json.loads(self._capture("stack", "export", "--stack", self.stack))
         pending = (state.get("deployment") or {}).get("pending_operations") or []
         if pending:
             progress(
@@ -184,7 +199,7 @@ class PulumiStack:
             alive = [holder for holder in holders if holder.alive]
             if not alive:
                 progress(f"stack {self.stack}: the lock of process {holders[0].pid}, which is gone, is removed")
-                self._capture("cancel", "--yes", self.stack, stack=False)
+                self._capture("cancel", "--yes", self.stack)
                 return
             if time.monotonic() > deadline:
                 raise StackError(
@@ -225,18 +240,20 @@ class PulumiStack:
         argv = self._argv(*arguments, "--non-interactive", "--color", "never")
         return stream(argv, folder=project_root(), environment=self._environment, line=pick)
 
-    def _argv(self, *arguments: str, stack: bool = True) -> list[str]:
-        chosen = ["--stack", self.stack] if stack else []
-        return ["pulumi", *arguments, *chosen, "--config-file", str(self.config_file)]
+    def _argv(self, *arguments: str) -> list[str]:
+        return ["pulumi", *arguments, "--stack", self.stack, "--config-file", str(self.config_file)]
 
     def _shown(self, arguments: Sequence[str]) -> str:
         """Return a call as a person would type it: without the file that is the default anyway."""
-        default = project_root() / "stacks" / f"Pulumi.{self.stack}.yaml"
-        own = [] if self.config_file == default else ["--config-file", str(self.config_file)]
+        own = [] if self.config_file == _checkout_file(self.stack) else ["--config-file", str(self.config_file)]
         return shlex.join(["pulumi", *arguments, "--stack", self.stack, *own])
 
-    def _capture(self, *arguments: str, stack: bool = True) -> str:
-        return capture(self._argv(*arguments, stack=stack), folder=project_root(), environment=self._environment)
+    def _capture(self, *arguments: str) -> str:
+        return capture(["pulumi", *arguments], folder=project_root(), environment=self._environment)
+
+
+def _checkout_file(stack: str) -> Path:
+    return project_root() / "stacks" / f"Pulumi.{stack}.yaml"
 
 
 def _environment(extra: Mapping[str, str], backend_url: str | None, passphrase_file: Path | None) -> dict[str, str]:
