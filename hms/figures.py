@@ -4,6 +4,13 @@ import math
 
 NO_END = "no end"
 
+SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">", "==": "="}
+
+
+def bound_text(comparison: str, bound: float, unit: str = "") -> str:
+    """Return a comparison with its bound: `≤ 2.50 s`."""
+    return f"{SIGNS[comparison]} {figure_text(bound, unit)}"
+
 
 def figure_text(value: float | None, unit: str = "") -> str:
     """Return a figure with at least three significant digits, thousands apart, and its unit; a dash for None.

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import msgspec
 
 from hms.claim import COMPARE, Claim
-from hms.figures import count_text, figure_text
+from hms.figures import bound_text, count_text, figure_text
 from hms.statistics import decode_histogram, distribution, rule_of_three, statistic_of
 from hms.verdict import Observation, Outcome, Verdict
 
@@ -171,7 +171,7 @@ def _refutation(weighed: _Weighed) -> str:
     claim, figure = weighed.claim, weighed.figure
     if weighed.endless and claim.comparison in UPPER_BOUNDS:
         measured = count_text(len(weighed.values), "measurement")
-        return f"it had not ended when the record closed in {weighed.endless} of {measured}"
+        return f"in {weighed.endless} of {measured} it had not ended when the record closed"
     if figure is None or COMPARE[claim.comparison](figure, claim.bound):
         return ""
     return _comparison(claim, figure)
@@ -201,9 +201,9 @@ def _obstacle(claim: Claim, doubtful: Sequence[Observation]) -> str:
 
 def _comparison(claim: Claim, figure: float) -> str:
     """Return the figure beside the bound, in words."""
-    statistic = {"sum": "in all", "max": "at most", "min": "at least"}.get(claim.statistic, claim.statistic)
-    bound = figure_text(claim.bound, claim.unit)
-    return f"{statistic} {figure_text(figure, claim.unit)}, bound {claim.comparison} {bound}"
+    statistic = {"sum": "in all", "max": "largest", "min": "smallest"}.get(claim.statistic, claim.statistic)
+    bound = bound_text(claim.comparison, claim.bound, claim.unit)
+    return f"{statistic} {figure_text(figure, claim.unit)}, bound {bound}"
 
 
 def _confidence(claim: Claim, figure: float, runs: int) -> str:

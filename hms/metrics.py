@@ -25,7 +25,7 @@ METRICS: dict[str, Metric] = {
             "load.response_time", "ms", _LOAD | {"operation"},
             "From the moment at which the schedule wanted the request to its answer's last byte.", histogram=True,
         ),
-        Metric("load.throughput", "requests/h", _LOAD, "Requests answered well, in an hour at the run's pace."),
+        Metric("load.throughput", "req/h", _LOAD, "Requests answered well, in an hour at the run's pace."),
         Metric("load.failed", "%", _LOAD, "Share of the sent requests that were not answered well."),
         Metric("load.dropped", "%", _LOAD, "Share of the intended requests that could not be sent in time."),
         Metric("drill.write_gap", "s", _DRILL, "Longest span after the fault without a whole acknowledged write."),

@@ -1,6 +1,5 @@
 """The report as one HTML file: offline, printable, without a script, the same bytes for the same evidence."""
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from hashlib import sha256
@@ -9,14 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hms.errors import EvidenceError
 from hms.evidence_directory import MANIFEST, EvidenceDirectory
-from hms.figures import count_text, figure_text
+from hms.figures import bound_text, count_text, figure_text
+from hms.files import write_whole
 from hms.judgement import judgement_of
 from hms.report.limits import limits, untried_families
 from hms.report.model import JudgedClaim, Report, WriterView, report_of
 from hms.report.plots import claim_plot, latency_plot, shown_events, timeline
-from hms.report.table import OUTCOMES, figure_of, runs_of, summary
+from hms.report.table import OUTCOMES, figure_of, summary
 from hms.statistics import decode_histogram, statistic_of
 from hms.verdict import Outcome
 
@@ -30,16 +29,8 @@ def write_report(directory: Path, out: Path) -> Path:
     Raises `EvidenceError` if `out` lies in a sealed directory of evidence: the report would break its seal.
     """
     evidence = EvidenceDirectory(directory)
-    if evidence.sealed and out.resolve().is_relative_to(directory.resolve()):
-        raise EvidenceError(
-            f"{out}: inside sealed evidence, which takes nothing more", remedy=f"Write it beside, to {directory}.html"
-        )
-    page = render_page(read_report(evidence), directory=directory.name)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, out)
-    return out
+    page = render_page(read_report(evidence), directory=directory.resolve().name)
+    return write_whole(out, page.encode(), outside=evidence)
 
 
 def read_report(evidence: EvidenceDirectory) -> Report:
@@ -79,8 +70,8 @@ def render_page(report: Report, *, directory: str) -> str:
         percentiles=_percentiles,
         lost_on_replica=_lost_on_replica,
         figure=figure_text,
+        bound=bound_text,
         figure_of=figure_of,
-        runs_of=runs_of,
         count=count_text,
     )
 
@@ -111,8 +102,13 @@ def _claim_figure(judged: JudgedClaim) -> Markup:
 
 
 def _sentence(text: str) -> str:
+    """Return text as a sentence; a path at its beginning keeps its case."""
     text = text.strip()
-    return text if not text or text.endswith((".", "!", "?")) else f"{text[0].upper()}{text[1:]}."
+    if not text:
+        return ""
+    first = text.split()[0]
+    start = text[0] if "/" in first or "-" in first else text[0].upper()
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _percentiles(histogram: str) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from hms.claim import Claim
 from hms.evidence import Event, LoadRun
-from hms.figures import figure_text
+from hms.figures import bound_text, count_text, figure_text
 from hms.report.model import RunValue, TrialView, WriterView
 from hms.report.svg import Drawing, Scale
 from hms.statistics import Distribution, decode_histogram
@@ -17,6 +17,7 @@ LEFT = 74
 RIGHT = 24
 BIN_NS = 50_000_000
 SECOND_NS = 1e9
+COUNTED = ("writes", "checks")
 LINE_STYLES = ("series-a", "series-b", "series-c", "series-d")
 
 
@@ -29,20 +30,17 @@ def claim_plot(claim: Claim, values: Sequence[RunValue]) -> str:
         return ""
     finite = [value.value for value in values if math.isfinite(value.value)]
     scale = Scale(0, max([claim.bound, *finite]) * 1.12, LEFT, WIDTH - RIGHT)
-    drawing = Drawing(
-        WIDTH, 86, title=f"{claim.statement} {len(values)} measurements, bound {claim.comparison} {claim.bound:g}"
-    )
-    axis_y = 58
+    bound = bound_text(claim.comparison, claim.bound, claim.unit)
+    drawing = Drawing(WIDTH, 82, title=f"{claim.statement} {count_text(len(values), 'measurement')}, bound {bound}")
+    axis_y = 56
     drawing.line((LEFT, axis_y), (WIDTH - RIGHT, axis_y), "axis")
-    for tick in scale.ticks():
+    for tick in scale.ticks(least_step=1 if claim.unit in COUNTED else 0):
         drawing.line((scale(tick), axis_y), (scale(tick), axis_y + 4), "axis")
         drawing.text((scale(tick), axis_y + 17), f"{tick:g}", "tick", anchor="middle")
     drawing.text((LEFT - 12, axis_y + 17), claim.unit, "tick", anchor="end")
     bound_x = scale(claim.bound)
     drawing.line((bound_x, 14), (bound_x, axis_y), "bound")
-    drawing.text(
-        (bound_x, 10), f"bound {claim.comparison} {figure_text(claim.bound, claim.unit)}", "bound-text", anchor="middle"
-    )
+    drawing.text((bound_x, 11), f"bound {bound}", "bound-text", anchor="middle")
     taken: Counter[int] = Counter()
     for value in values:
         if math.isinf(value.value):
@@ -81,15 +79,15 @@ def latency_plot(load: LoadRun) -> str:
         drawing.line((across(step), bottom), (across(step), bottom + 4), "axis")
         drawing.text((across(step), bottom + 17), _percent_text(step), "tick", anchor="middle")
     drawing.line((LEFT, bottom), (WIDTH - 84, bottom), "axis")
-    labels: list[float] = []
+    ends: list[tuple[float, float]] = []
     for (name, curve), style in zip(curves, LINE_STYLES, strict=False):
         points = [(across(position), up(math.log10(value))) for position, value in curve]
         drawing.path(points, f"series {style}")
-        label_y = points[-1][1] + 4
-        while any(abs(label_y - other) < 13 for other in labels):
-            label_y += 13
-        labels.append(label_y)
-        drawing.text((points[-1][0] + 7, label_y), name, f"series-label {style}-text")
+        x, y = points[-1][0] + 7, points[-1][1] + 4
+        while any(abs(x - other_x) < 60 and abs(y - other_y) < 12 for other_x, other_y in ends):
+            y += 12
+        ends.append((x, y))
+        drawing.text((x, y), name, f"series-label {style}-text")
     return drawing.render()
 
 

@@ -87,9 +87,9 @@ class Scale:
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return self._start + share * (self._end - self._start)
 
-    def ticks(self, about: int = 6) -> list[float]:
-        """Return round values on the scale, about that many."""
-        rough = (self.high - self.low) / about
+    def ticks(self, about: int = 6, *, least_step: float = 0) -> list[float]:
+        """Return round values on the scale, about that many, `least_step` or more apart."""
+        rough = max((self.high - self.low) / about, least_step)
         power = 10.0 ** _floor_log10(rough)
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
         first = -(-self.low // step)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from hms.claim import Claim
-from hms.figures import count_text, figure_text
+from hms.figures import bound_text, count_text, figure_text
 from hms.verdict import Outcome, Verdict
 
 COLOURS: dict[Outcome, str] = {"PASSED": "green", "FAILED": "red", "INCONCLUSIVE": "yellow", "NOT_APPLICABLE": "blue"}
@@ -20,7 +20,7 @@ def figure_of(claim: Claim, verdict: Verdict) -> str:
 
 def bound_of(claim: Claim) -> str:
     """Return a claim's statistic, comparison and bound in words."""
-    return f"{claim.statistic} {claim.comparison} {figure_text(claim.bound, claim.unit)}"
+    return f"{claim.statistic} {bound_text(claim.comparison, claim.bound, claim.unit)}"
 
 
 def runs_of(verdict: Verdict) -> str:

@@ -58,7 +58,7 @@ def test_a_claim_that_holds_passes() -> None:
 
 def test_a_claim_that_is_broken_fails() -> None:
     verdict = judge_claim(GAP, [gap(1, 1.1), gap(2, 2.6), gap(3, 1.2)])
-    assert (verdict.outcome, verdict.reason) == ("FAILED", "p95 2.60 s, bound <= 2.50 s")
+    assert (verdict.outcome, verdict.reason) == ("FAILED", "p95 2.60 s, bound ≤ 2.50 s")
 
 
 def test_too_few_runs_are_inconclusive_either_way_for_a_quantile() -> None:
@@ -77,7 +77,7 @@ def test_zero_losses_are_reported_with_their_bound() -> None:
     verdict = judge_claim(LOST, [lost(run, 0) for run in range(1, 31)])
     assert (
         verdict.reason
-        == "in all 0 writes, bound == 0 writes; none in 30 runs: at 95 % confidence below 10% of such runs (3/N)"
+        == "in all 0 writes, bound = 0 writes; none in 30 runs: at 95 % confidence below 10% of such runs (3/N)"
     )
 
 
