@@ -10,6 +10,7 @@ from drills.faults.fault import Fault
 from drills.pod import DrillPod, make_settings
 from drills.routing import Routing
 from drills.stage import Stage
+from drills.summary import summarise
 from drills.trial import TrialRun
 from hms.errors import DrillRefusedError, UsageError
 from hms.evidence_directory import EvidenceDirectory
@@ -70,6 +71,8 @@ def _run_trial(stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceD
     for name, content in sorted(outcome.files.items()):
         evidence.write_bytes(f"{folder}/{name}", content)
     evidence.write(f"{folder}/trial.json", outcome.trial)
+    for line in summarise(outcome):
+        progress(f"{fault.name}-{number}: {line}")
 
 
 def _next_number(evidence: EvidenceDirectory, drill: str) -> int:

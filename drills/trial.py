@@ -79,7 +79,8 @@ class TrialRun:
     def run(self) -> Outcome:
         """Run it; `HmsError` only where it could not be run. Whatever happens, the fault is undone."""
         self._stage.pod.want(self._name)
-        before = self._until_steady()
+        before = self._steadiness(STEADY_SECONDS)
+        self._say("steady" if before.ok else before.detail)
         broken = self._break() if before.ok else (None, Proof(False, "not injected: no steady state before"))
         after = self._until_recovered(broken[0]) if broken[0] else Steady(ok=False, detail="nothing was injected")
         end_ns = self._stage.pod.far_ns()
@@ -87,6 +88,7 @@ class TrialRun:
         stopped = self._wait(lambda feed: feed.stopped.get(self._name), READ_BACK_SECONDS)
         if stopped is None:
             raise HmsError(f"trial {self._name}: the writers did not read back within {READ_BACK_SECONDS:g} s")
+        self._say("steady again" if after.ok else after.detail)
         files = self._stage.pod.fetch(self._name, stopped.files)
         return Outcome(self._record(broken, (before, after), stopped, end_ns), files)
 
@@ -94,13 +96,12 @@ class TrialRun:
         injection: Injection | None = None
         try:
             injection = self._fault.inject(self._stage)
-            return injection, self._fault.prove(self._stage, injection)
+            proof = self._fault.prove(self._stage, injection)
+            self._say(f"{injection.target}: {proof.how}{'' if proof.proved else ' (not proved)'}")
+            return injection, proof
         finally:
             if injection is not None:
                 self._fault.undo(self._stage, injection)
-
-    def _until_steady(self) -> Steady:
-        return self._steadiness(STEADY_SECONDS)
 
     def _until_recovered(self, injection: Injection) -> Steady:
         """Wait until every writer has had a write acknowledged that was sent after the fault, then for steady state."""
@@ -132,6 +133,9 @@ class TrialRun:
         reason = not_steady_because(self._feed, self._name, writers)
         return Steady(ok=False, detail=f"not steady within {timeout_seconds:g} s: {reason}")
 
+    def _say(self, what: str) -> None:
+        self._progress(f"{self._name}: {what}")
+
     def _wait(self, condition: Callable[[Feed], T | None], timeout_seconds: float) -> T | None:
         """Wait for the feed; `HmsError` as soon as a program in the pod has failed."""
 
@@ -153,6 +157,9 @@ class TrialRun:
             Event(at_ns=seen.at_ns, source=seen.source, what=seen.what)
             for seen in self._feed.events_between(at_ns - BEFORE_FAULT_NS, end_ns)
         ]
+        for result in stopped.results:
+            if result.problem:
+                events.append(Event(at_ns=stopped.at_ns, source=f"writer {result.writer}", what=result.problem))
         if injection:
             events.append(Event(at_ns=at_ns, source="drill", what=f"{self._fault.does}: {injection.target}"))
         return Trial(

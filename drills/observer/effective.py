@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 
+from drills.patience import within
 from drills.pg import PostgresConnection
 from drills.resp import RedisConnection, ReplyError, fields
 from drills.web import request
@@ -52,9 +53,7 @@ async def _patroni(settings: PostgresSettings) -> dict[str, str]:
 async def _postgres(settings: PostgresSettings) -> dict[str, str]:
     password = Path(settings.password_file).read_text().strip()
     for member in settings.members:
-        connection = await asyncio.wait_for(
-            PostgresConnection.open(member, settings, password=password), PATIENCE_SECONDS
-        )
+        connection = await within(PATIENCE_SECONDS, PostgresConnection.open(member, settings, password=password))
         try:
             if await connection.is_writable():
                 query = "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)"

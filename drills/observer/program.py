@@ -18,6 +18,7 @@ from drills.observer.judgement import (
     redis_changes,
 )
 from drills.observer.sources import ask_patroni, ask_redis, ask_sentinel
+from drills.patience import within
 from drills.resp import RedisConnection, ReplyError
 from drills.wire import Effective, Message, PostgresState, RedisState, Seen, Settings, State, short_name
 
@@ -147,7 +148,7 @@ class Observer:
 async def _or_none(question: Awaitable[T]) -> T | None:
     """Return the answer, or None where none came in time."""
     try:
-        return await asyncio.wait_for(question, PATIENCE_SECONDS)
+        return await within(PATIENCE_SECONDS, question)
     except (OSError, ReplyError, ValueError, KeyError):
         return None
 

@@ -49,10 +49,16 @@ class Journal:
 
 
 def _mend(path: Path) -> int:
-    """Cut a torn last line off and return the first sequence number that is free."""
+    """Cut a torn last line off, or end one that lacks its newline alone, and return the first free sequence number."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
+    records = [_DECODER.decode(line) for line in content[:whole].splitlines()]
     if whole < len(content):
-        os.truncate(path, whole)
-    records = (_DECODER.decode(line) for line in content[:whole].splitlines())
+        try:
+            records.append(_DECODER.decode(content[whole:]))
+        except msgspec.DecodeError:
+            os.truncate(path, whole)
+        else:
+            with path.open("ab") as file:
+                file.write(b"\n")
     return max((record.seq for record in records), default=-1) + 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 
+from drills.patience import within
 from drills.pg import PostgresConnection
 from drills.wire import PostgresSettings, WriterName, short_name
 from drills.writer.primary import Primary
@@ -90,8 +91,8 @@ class PostgresTarget:
         nodes: dict[str, dict[str, int]] = {}
         for member in (primary, *(member for member in self._settings.members if member != primary)):
             try:
-                nodes[short_name(member)] = await asyncio.wait_for(
-                    self._read(member, str(position), wait=member != primary), CATCH_UP_SECONDS
+                nodes[short_name(member)] = await within(
+                    CATCH_UP_SECONDS, self._read(member, str(position), wait=member != primary)
                 )
             except OSError:
                 if member == primary:
@@ -99,7 +100,7 @@ class PostgresTarget:
         return Contents(nodes, short_name(primary))
 
     async def _read(self, member: str, position: str, *, wait: bool) -> dict[str, int]:
-        connection = await asyncio.wait_for(self._dial(member), ATTEMPT_SECONDS)
+        connection = await within(ATTEMPT_SECONDS, self._dial(member))
         try:
             replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, true)"
             while wait and await connection.execute(replayed, (position,)) != [(True,)]:

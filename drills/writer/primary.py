@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from drills.patience import within
+
 
 class Connection(Protocol):
     """A connection to one member."""
@@ -50,6 +52,7 @@ class Primary(Generic[C]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._searching = False
         self._opening = 0
+        self._defect: BaseException | None = None
 
     @property
     def member(self) -> str:
@@ -58,6 +61,8 @@ class Primary(Generic[C]):
 
     async def acquire(self, patience_seconds: float) -> C | None:
         """Return a connection for one caller, or None where none was had in time."""
+        if self._defect is not None:
+            raise self._defect
         if self._idle:
             return self._idle.popleft()
         self._seek()
@@ -113,7 +118,12 @@ class Primary(Generic[C]):
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._defect = error  # what a server or a network does is handled: this is a mistake of ours
 
     def _adopt(self, connection: C) -> None:
         self._open.add(connection)
@@ -121,7 +131,7 @@ class Primary(Generic[C]):
 
     async def _widen(self, member: str) -> None:
         try:
-            connection = await asyncio.wait_for(self._dial(member), self._attempt_seconds)
+            connection = await within(self._attempt_seconds, self._dial(member))
         except OSError:
             return  # the lanes that are there decide whether the member is to be distrusted
         finally:
@@ -141,6 +151,8 @@ class Primary(Generic[C]):
             ended = await asyncio.gather(*probes, return_exceptions=True)
             self._searching = False
         found = [end for end in ended if not isinstance(end, BaseException)]
+        if not found:
+            raise next(end for end in ended if isinstance(end, BaseException))
         for spare in found[1:]:
             spare.abandon()
         self._member = found[0].member
@@ -151,12 +163,12 @@ class Primary(Generic[C]):
     async def _until_writable(self, member: str) -> C:
         while True:
             try:
-                connection = await asyncio.wait_for(self._dial(member), self._attempt_seconds)
+                connection = await within(self._attempt_seconds, self._dial(member))
             except OSError:
                 await asyncio.sleep(self._pause_seconds)
                 continue
             try:
-                while not await asyncio.wait_for(connection.is_writable(), self._attempt_seconds):
+                while not await within(self._attempt_seconds, connection.is_writable()):
                     await asyncio.sleep(self._pause_seconds)
             except OSError:
                 connection.abandon()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from drills.patience import within
 from drills.resp import RedisConnection, Reply, ReplyError, info
 from drills.wire import RedisSettings, WriterName, short_name
 from drills.writer.primary import Primary
@@ -72,7 +73,7 @@ class RedisTarget:
         if connection is None:
             return Told("refused", "no node takes writes")
         try:
-            await asyncio.wait_for(connection.ask("INCR", key, begin=begin), ATTEMPT_SECONDS)
+            await within(ATTEMPT_SECONDS, connection.ask("INCR", key, begin=begin))
         except ReplyError as error:
             self._primary.distrust(connection)
             return Told("refused", error.code)
@@ -93,21 +94,21 @@ class RedisTarget:
         nodes: dict[str, dict[str, int]] = {}
         for node in (master, *(node for node in self._settings.nodes if node != master)):
             try:
-                nodes[short_name(node)] = await asyncio.wait_for(self._read(node, offset), CATCH_UP_SECONDS)
+                nodes[short_name(node)] = await within(CATCH_UP_SECONDS, self._read(node, offset))
             except OSError:
                 if node == master:
                     raise
         return Contents(nodes, short_name(master))
 
     async def _question(self, node: str, *words: str) -> Reply:
-        connection = await asyncio.wait_for(self._dial(node), ATTEMPT_SECONDS)
+        connection = await within(ATTEMPT_SECONDS, self._dial(node))
         try:
             return await connection.ask(*words)
         finally:
             connection.abandon()
 
     async def _read(self, node: str, offset: int) -> dict[str, int]:
-        connection = await asyncio.wait_for(self._dial(node), ATTEMPT_SECONDS)
+        connection = await within(ATTEMPT_SECONDS, self._dial(node))
         try:
             while _offset(info(await connection.ask("INFO", "replication"))) < offset:
                 await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from drills.patience import within
 from drills.wire import WriterStatus
 from drills.writer.journal import Journal
 from drills.writer.schedule import NANOSECONDS, Schedule
@@ -131,6 +132,6 @@ async def _until(due_ns: int, stop: asyncio.Event) -> None:
         await asyncio.sleep(0)
         return
     try:
-        await asyncio.wait_for(stop.wait(), delay_seconds)
+        await within(delay_seconds, stop.wait())
     except TimeoutError:
         return

@@ -68,6 +68,7 @@ def list_drills(as_json: bool) -> None:
 @click.option("--context", help="With --inventory: the context in --kubeconfig.")
 @click.option("--cluster", help="With --inventory: the test cluster to use instead.")
 def run(
+    *,
     names: tuple[str, ...],
     every: bool,
     trials: int,
