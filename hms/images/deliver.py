@@ -2,28 +2,50 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hms.errors import ImageError
+from hms.errors import ClusterError, ImageError
 from hms.images.build import BUILD_SECONDS, quiet
 from hms.images.builder import find_builder, run_logged
 from hms.images.catalogue import DEFAULT_REGISTRY
+from hms.images.oci import write_oci
 from hms.images.store import ArchiveStore
 
+NODE_SECONDS = 30.0
 
-class TakesImages(Protocol):
-    """A cluster whose nodes take image archives; the test cluster is one."""
+
+class _Layout(Protocol):
+    def containerd_socket(self, number: int) -> Path:
+        """Return the socket of a node's containerd."""
+
+
+class _State(Protocol):
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+
+
+class TestCluster(Protocol):
+    """What we need of `hms.cluster.Cluster`, which is not loaded where only a reference is asked for."""
+
+    @property
+    def layout(self) -> _Layout:
+        """Where its parts are."""
+
+    def state(self) -> _State:
+        """Return what it was made with."""
 
     def load_images(self, archives: Sequence[Path], progress: Callable[[str], None]) -> None:
-        """Import archives into every node that does not have them."""
+        """Import archives into every node that does not have their images."""
 
 
 def deliver(
     archives: Mapping[str, Path],
     *,
-    cluster: TakesImages | None = None,
+    cluster: TestCluster | None = None,
     kind: str | None = None,
     registry: str | None = None,
     progress: Callable[[str], None] = quiet,
@@ -34,11 +56,40 @@ def deliver(
     program is missing or refuses.
     """
     if cluster is not None:
-        cluster.load_images(list(archives.values()), progress)
+        _to_test_cluster(archives, cluster, progress)
     if kind is not None:
         _to_kind(archives, kind, progress)
     if registry is not None:
         _to_registry(archives, registry, progress)
+
+
+def _to_test_cluster(archives: Mapping[str, Path], cluster: TestCluster, progress: Callable[[str], None]) -> None:
+    store = ArchiveStore()
+    with (
+        store.lock(progress),
+        tempfile.TemporaryDirectory(prefix=".to-", suffix=".partial", dir=store.home) as directory,
+    ):
+        sockets = [cluster.layout.containerd_socket(number + 1) for number in range(cluster.state().nodes)]
+        together = Path(directory) / "images.tar"
+        try:
+            write_oci(list(archives.values()), together, present=set.intersection(*map(_layers_of_node, sockets)))
+            cluster.load_images([together], progress)
+        except (ClusterError, ImageError) as error:
+            # A node may drop layers while we write, and other engines compress theirs: then each image goes whole.
+            progress(f"images one by one, because: {error.message.splitlines()[0]}")
+            cluster.load_images(list(archives.values()), progress)
+
+
+def _layers_of_node(socket: Path) -> set[str]:
+    """Return the digests that a node's containerd has; none if it does not answer."""
+    if not socket.exists():
+        return set()
+    argv = ["ctr", "--address", str(socket), "--namespace", "k8s.io", "content", "ls", "--quiet"]
+    try:
+        listed = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=NODE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return set()
+    return set(listed.stdout.split())
 
 
 def _to_kind(archives: Mapping[str, Path], name: str, progress: Callable[[str], None]) -> None:

@@ -105,12 +105,12 @@ class ArchiveStore:
 
     @contextmanager
     def lock(self, progress: Progress) -> Iterator[int]:
-        """Hold the lock of those who build, and give its file descriptor; say so if another command has it."""
+        """Hold the lock of those who build or deliver, and give its file descriptor; say so if one has to wait."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                progress("another command builds images; waiting for it")
+                progress("another command is at work on the images; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield file.fileno()

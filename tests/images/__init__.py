@@ -1,4 +1,4 @@
 """Tests of the images: their digests, their Containerfiles, the archives and the builds.
 
-May import: hms.
+May import: hms, tests.
 """

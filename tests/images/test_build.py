@@ -107,7 +107,7 @@ def test_a_build_that_was_killed_is_waited_for_and_done_again(checkout: Path, st
         assert first.wait(30) == -signal.SIGKILL
     said: list[str] = []
     archive = build(checkout, store, said)
-    assert said[0] == "another command builds images; waiting for it"
+    assert said[0] == "another command is at work on the images; waiting for it"
     assert read_facts(archive).size_bytes > 0
     assert sorted(path.name for path in store.home.iterdir()) == ["lock", "logs", "storage", archive.name]
 

@@ -1,7 +1,5 @@
 """Archives are there whole or not at all, the last few are kept, and one command builds at a time."""
 
-import io
-import json
 import os
 import tarfile
 import threading
@@ -11,18 +9,7 @@ import pytest
 
 from hms.errors import ImageError
 from hms.images.store import ArchiveStore, read_facts
-
-
-def docker_archive(path: Path, *, layers: dict[str, int], tag: str = "localhost/hms/tiny:1") -> Path:
-    """Write an archive in Docker's form, each layer so many zero bytes."""
-    manifest = [{"Config": "c.json", "RepoTags": [tag], "Layers": [f"{name}.tar" for name in layers]}]
-    with tarfile.open(path, "w") as tar:
-        members = {f"{name}.tar": b"\0" * size for name, size in layers.items()}
-        for name, data in {**members, "manifest.json": json.dumps(manifest).encode()}.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
+from tests.images.conftest import docker_archive, sha256
 
 
 @pytest.fixture
@@ -94,13 +81,14 @@ def test_a_second_command_waits_and_says_so(store: ArchiveStore) -> None:
         assert not entered.is_set()
     thread.join(10)
     assert entered.is_set()
-    assert said == ["another command builds images; waiting for it"]
+    assert said == ["another command is at work on the images; waiting for it"]
 
 
 def test_facts_are_read_from_the_archive(tmp_path: Path) -> None:
-    facts = read_facts(docker_archive(tmp_path / "a.tar", layers={"aa": 1000, "bb": 24}))
+    lower, upper = b"a" * 1000, b"b" * 24
+    facts = read_facts(docker_archive(tmp_path / "a.tar", lower, upper))
     assert facts.references == ("localhost/hms/tiny:1",)
-    assert facts.layers == (("aa", 1000), ("bb", 24))
+    assert facts.layers == ((sha256(lower), 1000), (sha256(upper), 24))
     assert facts.size_bytes == 1024
 
 
