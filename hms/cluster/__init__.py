@@ -3,7 +3,7 @@
 Each machine of it, the control plane and the nodes, is a set of kernel namespaces and a control group. The kernel keeps
 the record: what runs is found by its control group, and the end of a machine's first process ends all of it.
 
-May import: hms' nouns. The scripts `supervisor` and `relay` import nothing.
+May import: hms' nouns. The scripts `supervisor`, `relay` and `resolve` import nothing.
 """
 
 from hms.cluster.cluster import Cluster

@@ -130,12 +130,10 @@ def is_frozen(hierarchies: Hierarchies, group: str) -> bool:
         return False
 
 
-def kill(hierarchies: Hierarchies, group: str, *, timeout_seconds: float = REMOVE_SECONDS) -> int:
-    """Kill every process of the group, frozen ones too, and wait for their end; return how many there were."""
+def kill(hierarchies: Hierarchies, group: str, *, timeout_seconds: float = REMOVE_SECONDS) -> None:
+    """Kill every process of the group, frozen ones too, and wait for their end."""
     deadline = time.monotonic() + timeout_seconds
-    seen: set[int] = set()
     while pids := processes(hierarchies, group):
-        seen |= pids
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -147,7 +145,6 @@ def kill(hierarchies: Hierarchies, group: str, *, timeout_seconds: float = REMOV
         if time.monotonic() > deadline:
             raise ClusterError(f"cgroup {group}: processes {sorted(pids)} outlive SIGKILL for {timeout_seconds:g} s")
         time.sleep(0.01)
-    return len(seen)
 
 
 def remove(hierarchies: Hierarchies, group: str, *, timeout_seconds: float = REMOVE_SECONDS) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -127,12 +128,15 @@ class Machine:
 
     def power_off(self) -> int:
         """Kill every process of the machine at once, as a power loss does; return how many there were."""
+        group = self.layout.machine_group(self.name)
+        count = len(cgroups.processes(self.hierarchies, group))
         pid = self.pid()
         if pid is not None:
             # The end of process 1 ends its whole PID namespace: no process sees another one die first.
             with suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        return cgroups.kill(self.hierarchies, self.layout.machine_group(self.name))
+                os.kill(pid, signal.SIGKILL)
+        cgroups.kill(self.hierarchies, group)
+        return count
 
     def set_frozen(self, frozen: bool) -> None:
         """Stop or resume every process of the machine, daemons and pods."""

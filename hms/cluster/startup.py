@@ -1,5 +1,7 @@
 """Bringing a cluster up: from whatever runs of it to all of it."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +21,14 @@ from hms.cluster.layout import CONTROL, Layout, node_name
 from hms.cluster.machine import Boot, Machine, machines
 from hms.cluster.pki import ensure_pki, identities
 from hms.cluster.state import ClusterState, write_state
-from hms.cluster.status import deployment_readiness, node_readiness
+from hms.cluster.status import node_readiness
 from hms.errors import ClusterError, KubectlError
 from hms.kubectl import Kubectl
 from hms.paths import cache_home, cluster_context
 
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.15
+KNOWN_NAME = "kubernetes.default.svc.cluster.local"
 SHARE_OF_MEMORY = 0.75
 """Of the host's memory, what the nodes may give to pods; the rest is for the daemons, the caches and the host."""
 
@@ -90,7 +93,7 @@ class Startup:
                 raise
         self._await("the nodes", "node-1-kubelet", self._nodes_are_ready)
         self._tell("nodes are Ready")
-        self._await("CoreDNS", "node-1-kubelet", lambda: deployment_readiness(self._kubectl).get("coredns", False))
+        self._await("CoreDNS", "node-1-kubelet", self._names_resolve)
         self._tell("names resolve")
 
     def start_node(self, number: int) -> None:
@@ -204,7 +207,17 @@ class Startup:
 
     def _nodes_are_ready(self) -> bool:
         ready = node_readiness(self._kubectl)
-        return len(ready) == self._state.nodes and all(ready.values())
+        if len(ready) < self._state.nodes or not all(ready.values()):
+            return False
+        # After a crash the API still has the words of kubelets that are long dead: ask the living.
+        return all(self._kubectl.run("get", "--raw", f"/api/v1/nodes/{name}/proxy/healthz") == "ok" for name in ready)
+
+    def _names_resolve(self) -> bool:
+        """Return whether every node gets an answer through the Service of DNS."""
+        script = Path(__file__).with_name("resolve.py")
+        ask = [sys.executable, "-I", "-S", str(script), str(self._addresses.dns_service), KNOWN_NAME]
+        pids = [self._pid(machine) for machine in self._machines()[1:]]
+        return all(subprocess.run(network.within(pid, ask), check=False).returncode == 0 for pid in pids)
 
     def _await(self, what: str, log: str, is_done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS

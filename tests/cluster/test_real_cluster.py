@@ -1,0 +1,407 @@
+"""One real cluster for the module: what a pod meets in it, what happens to its nodes, and what is left of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hms.cluster import Cluster, cgroups
+from hms.cluster.archive import system_images
+from hms.cluster.binaries import find_binaries, missing_binaries
+from hms.errors import ClusterError, KubectlError
+from hms.kubectl import Kubectl
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.fault,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and control groups need root"),
+]
+
+NAMESPACE = "t-cluster"
+BUSYBOX = "/bin/busybox"
+
+
+def eventually(condition: Callable[[], bool], *, within_seconds: float, what: str) -> float:
+    """Ask until the condition holds; return the seconds that it took. Errors of kubectl are answers of "not yet"."""
+    began = time.monotonic()
+    last = ""
+    while time.monotonic() - began < within_seconds:
+        try:
+            if condition():
+                return time.monotonic() - began
+        except KubectlError as error:
+            last = str(error)
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {within_seconds:g} s {last}")
+
+
+def remains(name: str) -> list[str]:
+    """Return every process, mount and control group of the cluster `name` that the kernel knows of."""
+    cluster = Cluster(name)
+    found = [f"cgroup {root}/{cluster.layout.group}" for root in cluster.hierarchies.roots
+             if (root / cluster.layout.group.strip("/")).exists()]  # fmt: skip
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            if f"{cluster.layout.group}/" in (process / "cgroup").read_text():
+                found.append(f"process {process.name}")
+            if f"{cluster.layout.home}/" in (process / "mountinfo").read_text():
+                found.append(f"mount in the namespace of {process.name}")
+        except OSError:  # It ended while it was looked at.
+            continue
+    return found
+
+
+def await_no_remains(name: str) -> None:
+    """Wait until nothing is left; a dead process stays in /proc until the host's init has collected it."""
+    eventually(lambda: not remains(name), within_seconds=5, what=f"the end of {name}")
+
+
+class Bench:
+    """A cluster that is up, a namespace in it, and the means to start pods there."""
+
+    def __init__(self, cluster: Cluster, up_seconds: float) -> None:
+        self.cluster = cluster
+        self.up_seconds = up_seconds
+        self.kubectl: Kubectl = cluster.kubectl().within(NAMESPACE)
+        self.image = next(i for i in system_images(find_binaries()) if i.name == "pause").reference()
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self.kubectl.run("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def pod(self, name: str, command: str, *, node: int | None = None, claim: str | None = None) -> dict[str, Any]:
+        """Return a pod that runs a line of shell, as "restricted" allows it, with 32 MiB."""
+        mounts = [{"name": "data", "mountPath": "/data"}] if claim else []
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {
+                **({"nodeSelector": {"kubernetes.io/hostname": f"node-{node}"}} if node else {}),
+                "restartPolicy": "Always" if claim else "Never",
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "main",
+                    "image": self.image,
+                    "command": [BUSYBOX, "sh", "-c", command],
+                    "resources": {"limits": {"memory": "32Mi", "cpu": "200m"}},
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": mounts,
+                }],
+                "volumes": volumes,
+            },
+        }  # fmt: skip
+
+    def await_ready(self, *pods: str) -> None:
+        names = [f"pod/{name}" for name in pods]
+        self.kubectl.run("wait", "--for=condition=Ready", *names, "--timeout=60s", timeout_seconds=70)
+
+    def shell(self, pod: str, line: str) -> str:
+        return self.kubectl.exec(pod, "main", [BUSYBOX, "sh", "-c", line])
+
+    def address(self, pod: str) -> str:
+        return str(self.kubectl.get("pod", pod)["status"]["podIP"])
+
+    def reaches(self, pod: str, address: str, port: int) -> bool:
+        """Return whether a connection from a pod is accepted within a second."""
+        answer = self.shell(
+            pod, f"{BUSYBOX} nc -w 1 {address} {port} </dev/null >/dev/null 2>&1 && echo yes || echo no"
+        )
+        return answer.strip() == "yes"
+
+    def await_reach(self, pod: str, address: str, *, reaches: bool) -> None:
+        """Wait until connections from a pod to port 8080 of an address are accepted, or are not."""
+        eventually(
+            lambda: self.reaches(pod, address, 8080) is reaches,
+            within_seconds=20, what=f"{pod} {'reaches' if reaches else 'does not reach'} {address}",
+        )  # fmt: skip
+
+    def answers(self, node: int) -> bool:
+        """Return whether the API server gets an answer out of a node's kubelet within two seconds."""
+        try:
+            path = f"/api/v1/nodes/node-{node}/proxy/healthz"
+            return self.kubectl.run("get", "--raw", path, "--request-timeout=2s", timeout_seconds=10) == "ok"
+        except KubectlError:
+            return False
+
+
+SERVE = f"while true; do echo hello | {BUSYBOX} nc -l -p 8080; done"
+IDLE = f"{BUSYBOX} sleep 3600"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    missing = missing_binaries()
+    assert not missing, f"run `hms tools` first: {missing}"
+    cluster = Cluster(f"t-{os.getpid()}")
+    began = time.monotonic()
+    try:
+        cluster.up(progress=lambda line: print(line, file=sys.stderr))
+        made = Bench(cluster, time.monotonic() - began)
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
+        account = ["get", "serviceaccount", "default"]
+        eventually(lambda: bool(made.kubectl.run(*account)), within_seconds=10, what="the namespace's account")
+        yield made
+    finally:
+        cluster.down(progress=lambda _: None)
+
+
+def test_up_is_up_and_says_how_long_it_took(bench: Bench, record_property: Callable[[str, object], None]) -> None:
+    record_property("up_seconds", round(bench.up_seconds, 1))
+
+    status = bench.cluster.status()
+
+    assert [part.name for part in status.parts if part.pid is None] == []
+    assert status.ready == {"node-1": True, "node-2": True, "node-3": True}
+
+
+def test_up_twice_is_one_cluster(bench: Bench) -> None:
+    before = bench.cluster.status().parts
+
+    bench.cluster.up(progress=lambda _: None)
+
+    assert bench.cluster.status().parts == before
+
+
+def test_another_size_is_refused(bench: Bench) -> None:
+    with pytest.raises(Exception, match="has 3 nodes, not 2"):
+        bench.cluster.up(nodes=2, progress=lambda _: None)
+
+
+def test_a_memory_limit_is_the_cgroups_and_kills(bench: Bench) -> None:
+    limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+    bench.apply(bench.pod("glutton", f"{limit}; exec {BUSYBOX} dd if=/dev/zero of=/dev/null bs=100M count=1"))
+
+    def state() -> dict[str, Any]:
+        statuses = bench.kubectl.get("pod", "glutton")["status"].get("containerStatuses") or [{"state": {}}]
+        return dict(statuses[0]["state"])
+
+    eventually(lambda: "terminated" in state(), within_seconds=30, what="the end of the pod")
+
+    assert bench.kubectl.run("logs", "glutton").split()[0] == str(32 << 20)
+    assert state()["terminated"]["reason"] == "OOMKilled"
+
+
+def test_a_privileged_pod_is_refused(bench: Bench) -> None:
+    pod = bench.pod("privileged", IDLE)
+    pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
+        bench.apply(pod)
+
+
+def test_policies_hold_between_pods_of_one_node_and_of_two(bench: Bench) -> None:
+    bench.apply(
+        bench.pod("server", SERVE, node=1),
+        bench.pod("friend-near", IDLE, node=1), bench.pod("friend-far", IDLE, node=2),
+        bench.pod("stranger-near", IDLE, node=1), bench.pod("stranger-far", IDLE, node=2),
+    )  # fmt: skip
+    clients = ("friend-near", "friend-far", "stranger-near", "stranger-far")
+    bench.await_ready("server", *clients)
+    server = bench.address("server")
+    for client in clients:
+        bench.await_reach(client, server, reaches=True)
+
+    friends = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["friend-near", "friend-far"]}]}
+    bench.apply({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "friends-only"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "server"}},
+            "ingress": [{"from": [{"podSelector": friends}], "ports": [{"port": 8080}]}],
+        },
+    })  # fmt: skip
+
+    for stranger in ("stranger-near", "stranger-far"):
+        bench.await_reach(stranger, server, reaches=False)
+    for friend in ("friend-near", "friend-far"):
+        bench.await_reach(friend, server, reaches=True)
+
+
+def test_names_resolve_in_a_pod_and_nothing_leads_out(bench: Bench) -> None:
+    bench.apply(bench.pod("resolver", IDLE))
+    bench.await_ready("resolver")
+
+    answer = bench.shell("resolver", f"{BUSYBOX} nslookup kubernetes.default.svc.cluster.local")
+
+    assert str(bench.cluster.state().index + 120) in answer
+    # An address of RFC 5737 that nobody has, and no route to it or to any other.
+    assert not bench.reaches("resolver", "198.51.100.1", 80)
+    pid = bench.cluster.control_pid()
+    routes = subprocess.run(
+        ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "route"], capture_output=True, text=True, check=True
+    )
+    assert "default" not in routes.stdout
+
+
+def test_figures_for_an_autoscaler_come(bench: Bench) -> None:
+    def nodes() -> bool:
+        answer = json.loads(bench.kubectl.run("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))
+        return len(answer["items"]) == 3
+
+    eventually(nodes, within_seconds=60, what="figures of three nodes")
+
+
+def test_a_volume_survives_its_pod_and_its_node_and_goes_with_its_claim(bench: Bench) -> None:
+    bench.apply({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "kept"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    })  # fmt: skip
+    writer = bench.pod("writer", f"date +%s%N >> /data/starts; {IDLE}", claim="kept")
+    bench.apply(writer)
+    bench.await_ready("writer")
+    first = bench.shell("writer", "cat /data/starts").split()
+    assert len(first) == 1
+
+    bench.kubectl.run("delete", "pod", "writer", "--now")
+    bench.apply(writer)
+    bench.await_ready("writer")
+    second = bench.shell("writer", "cat /data/starts").split()
+    assert second[:1] == first
+    assert len(second) == 2
+
+    node = bench.cluster.node(int(bench.kubectl.get("pod", "writer")["spec"]["nodeName"].removeprefix("node-")))
+    assert node.stop() > 3
+    assert not node.is_running()
+    assert not bench.answers(node.number)
+    node.start()
+
+    def starts() -> list[str]:
+        return bench.shell("writer", "cat /data/starts").split()
+
+    eventually(lambda: len(starts()) == 3, within_seconds=60, what="the pod's start after the node's")
+    assert starts()[:2] == second
+
+    name = bench.kubectl.get("pvc", "kept")["spec"]["volumeName"]
+    directory = bench.cluster.layout.machine(node.name) / "volumes" / name
+    assert directory.is_dir()
+    bench.kubectl.run("delete", "pod/writer", "pvc/kept", "--now")
+    eventually(lambda: not directory.exists(), within_seconds=20, what="the end of the volume")
+
+
+def test_a_frozen_node_answers_nothing_and_goes_on_where_it_stood(bench: Bench) -> None:
+    node = bench.cluster.node(2)
+    before = bench.cluster.status().parts
+    eventually(lambda: bench.answers(2), within_seconds=20, what="node 2 before")
+
+    node.freeze()
+    try:
+        assert node.is_frozen()
+        assert not bench.answers(2)
+    finally:
+        node.thaw()
+
+    eventually(lambda: bench.answers(2), within_seconds=20, what="node 2 after")
+    assert bench.cluster.status().parts == before
+
+
+def test_an_isolated_node_is_silent_until_it_is_healed(bench: Bench) -> None:
+    node = bench.cluster.node(3)
+    eventually(lambda: bench.answers(3), within_seconds=20, what="node 3 before")
+
+    node.isolate()
+    try:
+        assert not bench.answers(3)
+    finally:
+        node.heal()
+
+    eventually(lambda: bench.answers(3), within_seconds=20, what="node 3 after")
+
+
+def test_a_partition_is_between_two_nodes_only(bench: Bench) -> None:
+    bench.apply(
+        bench.pod("one", IDLE, node=1), bench.pod("two", SERVE, node=2), bench.pod("three", SERVE, node=3)
+    )  # fmt: skip
+    bench.await_ready("one", "two", "three")
+    two, three = bench.address("two"), bench.address("three")
+    bench.await_reach("one", two, reaches=True)
+
+    bench.cluster.node(1).isolate_from(2)
+    try:
+        assert not bench.reaches("one", two, 8080)
+        assert bench.reaches("one", three, 8080)
+        assert bench.answers(1)
+        assert bench.answers(2)
+    finally:
+        bench.cluster.node(2).heal()
+
+    bench.await_reach("one", two, reaches=True)
+
+
+def test_up_repairs_after_everything_was_killed(bench: Bench) -> None:
+    bench.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"key": "value"}})
+    for pid in cgroups.processes(bench.cluster.hierarchies, bench.cluster.layout.group):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # Its machine's first process was killed before it.
+            continue
+    eventually(
+        lambda: not cgroups.processes(bench.cluster.hierarchies, bench.cluster.layout.group),
+        within_seconds=20, what="the end of every process",
+    )  # fmt: skip
+    assert not bench.cluster.status().is_up
+
+    bench.cluster.up(progress=lambda line: print(line, file=sys.stderr))
+
+    status = bench.cluster.status()
+    assert [part.name for part in status.parts if part.pid is None] == []
+    assert all(status.ready.values())
+    assert bench.kubectl.get("configmap", "kept")["data"] == {"key": "value"}
+
+
+def test_interrupting_up_leaves_nothing() -> None:
+    name = f"t-{os.getpid()}-i"
+    argv = [
+        sys.executable,
+        "-c",
+        "from hms.cli.main import main; main()",
+        "cluster",
+        "up",
+        "--name",
+        name,
+        "--nodes",
+        "1",
+    ]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if "machines run" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, seen
+
+    await_no_remains(name)
+    assert not Cluster(name).layout.home.exists()
+
+
+def test_down_leaves_nothing(bench: Bench) -> None:
+    assert len(remains(bench.cluster.name)) > 20, "the search must find what is there"
+
+    assert bench.cluster.down(progress=lambda _: None)
+
+    await_no_remains(bench.cluster.name)
+    assert not bench.cluster.layout.home.exists()
+    assert not bench.cluster.layout.lock.exists()
+    assert not bench.cluster.down(progress=lambda _: None)
+    with pytest.raises(ClusterError, match="not up"):
+        bench.cluster.status()
