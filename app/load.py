@@ -34,12 +34,12 @@ async def load(settings: Settings) -> bool:
     `settings.load_wait_seconds` have passed. Raises `AppError` and `psycopg.Error`.
     """
     started = monotonic()
+    deadline = Deadline(seconds=settings.load_wait_seconds)
+    connection = await _writable(settings.postgres, deadline)
     release = releases.read_packaged()
     releases.check(release, releases.APRIL_2026)
     _say("release read and checked", started, release=release.name, codes=len(release.codes))
-    deadline = Deadline(seconds=settings.load_wait_seconds)
     while True:
-        connection = await _writable(settings.postgres, deadline)
         try:
             async with connection:
                 changed = await _apply(connection, release, started)
@@ -48,6 +48,7 @@ async def load(settings: Settings) -> bool:
                 raise
             _LOG.warning("the primary was lost, once more", extra={"fields": {"reason": str(error).strip()}})
             await asyncio.sleep(_PAUSE_SECONDS)
+            connection = await _writable(settings.postgres, deadline)
         else:
             break
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -16,6 +16,9 @@ MOST_BODY_BYTES = 65_536
 _QUEUE_SECONDS = 0.1
 """How long a request waits for a slot before it is refused: long enough for a burst, too short for a pile."""
 
+_GRACE_SECONDS = 0.25
+"""Beyond the deadline, for whoever waited until it to say what for; then the request is ended from outside."""
+
 _QUEUE_SHARE = 0.1
 """Requests that may wait, as a share of those that may run."""
 
@@ -96,7 +99,7 @@ class Protect:
 
         scope["hms.deadline"] = Deadline(seconds=self._timeout_seconds)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds + _GRACE_SECONDS):
                 await self._app(scope, receive, noted)
         except TimeoutError:
             if begun:

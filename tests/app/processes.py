@@ -1,6 +1,7 @@
 """Server processes that tests start, watch by what they say, freeze, kill and always take away again."""
 
 import os
+import random
 import re
 import select
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 PACKAGES = ("postgresql-15", "redis-server", "redis-sentinel")
 """Debian packages that these tests need; any version of Postgres from 15 on serves."""
@@ -43,6 +45,15 @@ class Process:
         self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def started(self, pattern: str) -> Self:
+        """Return this process once it said `pattern`; one that never does is not left behind."""
+        try:
+            self.wait_for(pattern)
+        except AssertionError:
+            self.kill()
+            raise
+        return self
 
     @property
     def pid(self) -> int:
@@ -116,9 +127,17 @@ def _ended(descriptor: int, seconds: float) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens at, below those that the kernel gives to clients, so that it stays free."""
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free between 20000 and 32000")
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:

@@ -147,8 +147,7 @@ class Postgres:
         process = Process(
             [_binary("postgres"), "-D", self.data, *settings], user=_server_user(), directory=self.directory
         )
-        process.wait_for("ready to accept (read-only )?connections")
-        return process
+        return process.started("ready to accept (read-only )?connections")
 
     def _run(self, name: str, *arguments: str | Path) -> None:
         process = Process([_binary(name), *arguments], user=_server_user(), directory=self.directory)
@@ -173,8 +172,7 @@ class Redis:
             f"sentinel monitor hms 127.0.0.1 {self.port} 1\n"
             f"user default off\nuser sentinel on >{secret} -@all +@connection +sentinel|get-master-addr-by-name\n"
         )
-        self._sentinel = Process(["redis-sentinel", self.directory / "sentinel.conf"])
-        self._sentinel.wait_for("monitor master hms")
+        self._sentinel = Process(["redis-sentinel", self.directory / "sentinel.conf"]).started("monitor master hms")
         self._server = self._started()
 
     @property
@@ -205,6 +203,4 @@ class Redis:
         shutil.rmtree(self.directory)
 
     def _started(self) -> Process:
-        process = Process(["redis-server", self.directory / "redis.conf"])
-        process.wait_for("Ready to accept connections")
-        return process
+        return Process(["redis-server", self.directory / "redis.conf"]).started("Ready to accept connections")

@@ -49,12 +49,10 @@ class Service:
         assert answer.status_code == 200, answer.text
         return [mark["code"] for mark in answer.json()["bookmarks"]]
 
-    def metric(self, line: str) -> float:
-        """Return the value of a metric's line, 0 if there is none yet."""
-        for found in self.client.get("/metrics").text.splitlines():
-            if found.startswith(line + " "):
-                return float(found.rsplit(" ", 1)[1])
-        return 0.0
+    def metric(self, beginning: str) -> float:
+        """Return the sum over the lines of `/metrics` that begin like this: 0 if there is none yet."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(beginning))
 
     def stop(self) -> int:
         self.process.signal(signal.SIGTERM)

@@ -85,7 +85,7 @@ def test_no_acknowledged_bookmark_is_lost_when_postgres_is_killed_in_the_middle(
         acknowledged = {(answer.json()["user"], answer.json()["code"]) for answer in answers}
         kept = {(user, code) for user in {user for user, _ in acknowledged} for code in service.bookmarks(user)}
         assert acknowledged <= kept
-        assert service.metric('hms_app_postgres_retries_total{reason="connection"}') > 0
+        assert service.metric("hms_app_postgres_retries_total") > 0
 
 
 def test_reads_go_to_the_replica_and_on_without_a_failure_when_it_dies(both: Service, replica: Postgres) -> None:
@@ -116,7 +116,7 @@ def test_reads_and_readiness_go_on_while_the_primary_is_dead_and_a_write_waits_f
         assert both.get("/api/v1/users/patient/bookmarks").status_code == 200
         assert not write.done()
         postgres.start()
-        assert write.result().status_code == 201
+        assert write.result().status_code in {200, 201}  # 200 if it found what its first attempt had made
     assert {answer.status_code for answer in answers} == {200}
     until_seen(both, postgres, "primary")
 
