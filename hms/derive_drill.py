@@ -152,14 +152,18 @@ def _reckoned(held: WriterTrial) -> dict[str, tuple[float, ...]]:
 def _gap_observation(
     trial: Trial, writer: Writer, writes: tuple[Write, ...], before: _Doubt, *, run: str
 ) -> Observation:
-    """Return the gap; one that has not ended counts even if the stack was never steady again: that is the breach."""
+    """Return the gap; one that has not ended counts even if the stack was never steady again: that is the breach.
+
+    Without a steady state before it, no fault was injected, and there is no gap to speak of.
+    """
     gap = write_gap(writes, fault_ns=gap_start_ns(trial))
     doubt = before
     if not doubt.reason and gap.ended and not trial.steady_after.ok:
         doubt = _Doubt(f"no steady state after the fault: {trial.steady_after.detail}", unresolved=True)
+    values = (gap.seconds if gap.ended else math.inf,) if trial.steady_before.ok else ()
     return Observation(
         metric="drill.write_gap", labels={"drill": trial.drill, "writer": writer.name}, run=run,
-        values=(gap.seconds if gap.ended else math.inf,), inconclusive=doubt.reason, unresolved=doubt.unresolved,
+        values=values, inconclusive=doubt.reason, unresolved=doubt.unresolved,
     )  # fmt: skip
 
 

@@ -40,10 +40,10 @@ class JudgedClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterView:
-    """One writer in one trial."""
+    """One writer in one trial; no gap where no fault was injected, for want of a steady state before it."""
 
     held: WriterTrial
-    gap: WriteGap
+    gap: WriteGap | None
 
     @property
     def name(self) -> str:
@@ -51,8 +51,10 @@ class WriterView:
         return self.held.writer.name
 
     @property
-    def gap_seconds(self) -> float:
+    def gap_seconds(self) -> float | None:
         """Return the write gap, infinite if it had not ended."""
+        if self.gap is None:
+            return None
         return self.gap.seconds if self.gap.ended else math.inf
 
 
@@ -165,5 +167,6 @@ def _trial(files: Mapping[str, bytes], run: str) -> TrialView:
         except EvidenceError as error:
             damage.append(str(error))
             continue
-        writers.append(WriterView(held=held, gap=write_gap(held.writes, fault_ns=gap_start_ns(trial))))
+        gap = write_gap(held.writes, fault_ns=gap_start_ns(trial)) if trial.steady_before.ok else None
+        writers.append(WriterView(held=held, gap=gap))
     return TrialView(run=run, trial=trial, writers=tuple(writers), damage=tuple(damage))

@@ -123,10 +123,10 @@ def timeline(view: TrialView) -> str:
 
     The fault is at zero, the write gap is shaded, events are numbered above as in `shown_events`.
     """
-    if view.trial is None or not view.writers:
+    gaps = [min(writer.gap_seconds, 30.0) for writer in view.writers if writer.gap_seconds is not None]
+    if view.trial is None or not gaps:
         return ""
     fault_ns = view.trial.fault.at_ns
-    gaps = [min(writer.gap_seconds, 30.0) for writer in view.writers]
     scale = Scale(-1.5, max([3.5, *(gap + 2.0 for gap in gaps)]), LEFT, WIDTH - RIGHT)
     events = [event for event in shown_events(view) if (event.at_ns - fault_ns) / SECOND_NS <= scale.high]
     levels = _levels([scale((event.at_ns - fault_ns) / SECOND_NS) for event in events])
@@ -151,11 +151,12 @@ def timeline(view: TrialView) -> str:
 
 
 def shown_events(view: TrialView) -> list[Event]:
-    """Return a trial's events from the fault on, in order of time."""
+    """Return a trial's events from the fault on, in order of time; the drill tells of the fault itself, left out."""
     if view.trial is None:
         return []
     fault_ns = view.trial.fault.at_ns
-    return sorted((e for e in view.trial.events if e.at_ns >= fault_ns), key=lambda e: (e.at_ns, e.source, e.what))
+    later = (event for event in view.trial.events if event.at_ns >= fault_ns and event.source != "drill")
+    return sorted(later, key=lambda event: (event.at_ns, event.source, event.what))
 
 
 def _levels(positions: Sequence[float]) -> list[int]:
@@ -174,8 +175,11 @@ def _levels(positions: Sequence[float]) -> list[int]:
 def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int, *, top: float, height: float) -> None:
     """Draw one writer's bars; the row's upper two thirds are for acknowledged writes, the rest for the others."""
     zero = top + height * 0.66
-    gap_from, gap_to = ((ns - fault_ns) / SECOND_NS for ns in (view.gap.start_ns, view.gap.end_ns))
-    drawing.rectangle((scale(gap_from), top + 4), scale(gap_to) - scale(gap_from), height - 8, "gap")
+    if view.gap is not None:
+        gap_from, gap_to = (scale((ns - fault_ns) / SECOND_NS) for ns in (view.gap.start_ns, view.gap.end_ns))
+        drawing.rectangle((gap_from, top + 4), gap_to - gap_from, height - 8, "gap")
+        length = figure_text(view.gap_seconds, "s")
+        drawing.text(((gap_from + gap_to) / 2, top + 16), length, "gap-text", anchor="middle")
     acknowledged: Counter[int] = Counter()
     others: Counter[int] = Counter()
     for write in view.held.writes:
@@ -194,9 +198,7 @@ def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int,
                 continue
             size = room * count / tallest
             corner = (scale(start), zero - size if up else zero)
-            bars.append((corner, scale(end) - scale(start) - 0.4, size))
+            bars.append((corner, max(0.2, scale(end) - scale(start) - 0.4), size))
         drawing.bars(bars, css)
     drawing.line((LEFT, zero), (WIDTH - RIGHT, zero), "baseline")
     drawing.text((LEFT - 12, zero - 8), view.name, "row-label", anchor="end")
-    length = figure_text(view.gap_seconds, "s")
-    drawing.text((scale((gap_from + min(gap_to, scale.high)) / 2), top + 16), length, "gap-text", anchor="middle")

@@ -78,6 +78,11 @@ def test_a_trial_that_must_not_count_says_why(tmp_path: Path, plan: TrialPlan, r
         assert (observation.inconclusive, observation.unresolved) == (reason, unresolved)
 
 
+def test_where_no_fault_was_injected_there_is_no_gap(tmp_path: Path) -> None:
+    found = by_metric(tmp_path, TrialPlan(gap_ms=None, steady_before=False))
+    assert found["drill.write_gap"].values == ()
+
+
 def test_a_key_that_the_ledger_does_not_know_means_that_the_ledger_is_not_whole(tmp_path: Path) -> None:
     found = by_metric(tmp_path, TrialPlan(foreign=2))
     assert "2 keys that the ledger of postgres does not know" in found["drill.lost"].inconclusive
