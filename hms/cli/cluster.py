@@ -70,6 +70,7 @@ def render(found: ClusterStatus) -> str:
     lines.append("")
     if not found.ready:
         lines.append(f"{found.api}: NO ANSWER")
+    lines += [f"{node}: {fault.upper()}" for node, fault in sorted(found.faults.items())]
     lines += [f"{node}: {'Ready' if ready else 'NOT READY'}" for node, ready in sorted(found.ready.items())]
     lines += [f"{name}: {'ready' if ready else 'NOT READY'}" for name, ready in sorted(found.pods.items())]
     return "\n".join(lines)

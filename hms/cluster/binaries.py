@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from hms.errors import ToolError
 from hms.paths import tools_bin
@@ -29,6 +30,9 @@ PACKAGED = {
 }
 """Each program with the Debian package that has it."""
 
+CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+CNI_PLUGINS = ("loopback", "ptp", "host-local", "portmap")
+
 
 def search_path() -> str:
     """Return the path on which the cluster's programs are found, the tools that `hms tools` chose first."""
@@ -44,7 +48,20 @@ def missing_binaries() -> list[str]:
         for name, package in PACKAGED.items()
         if shutil.which(name, path=path) is None
     ]
+    if cni_directory() is None:
+        lines.append(
+            f"the network plugins {', '.join(CNI_PLUGINS)}: not in {' or '.join(map(str, CNI_DIRECTORIES))}; "
+            "the Debian package containernetworking-plugins has them"
+        )
     return lines
+
+
+def cni_directory() -> Path | None:
+    """Return the directory that has every network plugin that a pod's network needs."""
+    for directory in CNI_DIRECTORIES:
+        if all((directory / plugin).exists() for plugin in CNI_PLUGINS):
+            return directory
+    return None
 
 
 def find_binaries() -> dict[str, str]:

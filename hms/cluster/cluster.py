@@ -147,9 +147,16 @@ class Cluster:
             api=f"https://127.0.0.1:{state.api_port}",
             kubeconfig=str(self.layout.kubeconfig),
             parts=tuple(part for machine in self.machines() for part in machine.parts()),
+            faults=self._faults(state),
             ready=ready,
             pods=pods,
         )
+
+    def _faults(self, state: ClusterState) -> dict[str, str]:
+        control_pid = self.machine(CONTROL).pid()
+        nodes = [self.node(number) for number in range(1, state.nodes + 1)]
+        found = {node.name: node.fault(control_pid) for node in nodes}
+        return {name: fault for name, fault in found.items() if fault}
 
     def machine(self, name: str) -> Machine:
         """Return the machine of that name: `control` or `node-N`."""

@@ -93,9 +93,12 @@ def set_link(control_pid: int, number: int, *, up: bool) -> None:
 
 
 def link_is_up(control_pid: int, number: int) -> bool:
-    """Return whether the cable of node `number` is plugged in."""
+    """Return whether the cable of node `number` is there and plugged in."""
+    if not has_interface(control_pid, port(number)):
+        return False
     shown = run(within(control_pid, ["ip", "-o", "link", "show", "dev", port(number)]))
-    return ",UP" in shown.partition(">")[0]
+    flags = shown.partition("<")[2].partition(">")[0].split(",")
+    return "UP" in flags
 
 
 def separate(control_pid: int, number: int, other: int) -> None:
@@ -107,13 +110,23 @@ def separate(control_pid: int, number: int, other: int) -> None:
     run(within(control_pid, ["nft", "-f", "-"]), stdin=f"table bridge {table} {{\n{chain}}}\n")
 
 
+def partitions(control_pid: int) -> list[tuple[int, int]]:
+    """Return each pair of nodes that are separated, the lower number first."""
+    listed = run(within(control_pid, ["nft", "list", "tables", "bridge"]))
+    names = [line.split()[-1] for line in listed.splitlines()]
+    pairs = [name.split("_")[1:] for name in names if name.startswith("partition_")]
+    return [(int(lower), int(higher)) for lower, higher in pairs]
+
+
+def separated_from(control_pid: int, number: int) -> list[int]:
+    """Return the nodes from which node `number` is separated."""
+    return sorted(sum(pair) - number for pair in partitions(control_pid) if number in pair)
+
+
 def join(control_pid: int, number: int) -> None:
     """Lift every separation of node `number`."""
-    listed = run(within(control_pid, ["nft", "list", "tables", "bridge"]))
-    for line in listed.splitlines():
-        table = line.split()[-1]
-        if table.startswith("partition") and str(number) in table.removeprefix("partition_").split("_"):
-            run(within(control_pid, ["nft", "delete", "table", "bridge", table]))
+    for other in separated_from(control_pid, number):
+        run(within(control_pid, ["nft", "delete", "table", "bridge", partition_table(number, other)]))
 
 
 def partition_table(number: int, other: int) -> str:

@@ -51,6 +51,18 @@ class Node:
         network.join(control_pid, self.number)
         network.set_link(control_pid, self.number, up=True)
 
+    def fault(self, control_pid: int | None) -> str:
+        """Return what was done to it and not undone, in words; empty if nothing was."""
+        if not self.is_running():
+            return "stopped"
+        faults = ["frozen"] if self.is_frozen() else []
+        if control_pid is not None:
+            if not network.link_is_up(control_pid, self.number):
+                faults.append("cut off")
+            others = network.separated_from(control_pid, self.number)
+            faults += [f"cut off from {node_name(other)}" for other in others]
+        return ", ".join(faults)
+
     def is_running(self) -> bool:
         """Return whether it has power."""
         return self._machine.pid() is not None

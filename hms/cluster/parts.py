@@ -13,7 +13,6 @@ from hms.cluster.addresses import Addresses
 from hms.cluster.layout import CONTROL, INSIDE, Layout, node_name
 
 API_PORT = 6443
-CNI_PLUGINS = "/usr/lib/cni"
 RELAY_FD = 3
 
 STORAGE_CLASS = "hms-local"
@@ -51,6 +50,7 @@ class Settings:
     nodes: int
     api_port: int
     binaries: Mapping[str, str]
+    cni_directory: Path
     pause_image: str
     node_memory_bytes: int
     total_memory_bytes: int
@@ -209,7 +209,7 @@ state = "/run/containerd"
   sandbox_image = "{settings.pause_image}"
   restrict_oom_score_adj = {restrict}
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{CNI_PLUGINS}"
+    bin_dir = "{settings.cni_directory}"
     conf_dir = "{INSIDE / "cni"}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined, Template
 from hms.cluster import network, parts, preflight
 from hms.cluster.addresses import Addresses
 from hms.cluster.archive import ensure_archive, system_images
+from hms.cluster.binaries import CNI_DIRECTORIES, cni_directory
 from hms.cluster.cgroups import Hierarchies
 from hms.cluster.files import write_whole
 from hms.cluster.images import ImageStore, load_images
@@ -119,6 +120,7 @@ class Startup:
             nodes=self._state.nodes,
             api_port=self._state.api_port,
             binaries=self._binaries,
+            cni_directory=cni_directory() or CNI_DIRECTORIES[0],
             pause_image=next(image for image in self._images if image.name == "pause").reference(),
             total_memory_bytes=total,
             node_memory_bytes=int(total * SHARE_OF_MEMORY) // self._state.nodes,

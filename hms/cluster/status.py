@@ -11,6 +11,7 @@ ANSWER_SECONDS = 10.0
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What runs of a cluster.
 
+    `faults` are what was done to a node and not undone, such as "frozen" or "cut off"; only nodes with one are in it.
     `ready` is by node, `pods` by the cluster's own Deployments; both are as the API says, and empty if it is silent.
     """
 
@@ -19,14 +20,16 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     api: str
     kubeconfig: str
     parts: tuple[PartStatus, ...]
+    faults: dict[str, str]
     ready: dict[str, bool]
     pods: dict[str, bool]
 
     @property
     def is_up(self) -> bool:
-        """Return whether every part runs, every node is Ready and every Deployment has a ready pod."""
+        """Return whether every part runs, no fault is left, and every node and Deployment is ready."""
         return (
-            all(part.pid is not None for part in self.parts)
+            not self.faults
+            and all(part.pid is not None for part in self.parts)
             and len(self.ready) == self.nodes
             and all(self.ready.values())
             and all(self.pods.values())

@@ -32,7 +32,6 @@ LISTEN_FD = 20
 RELAY_FD = 3
 RESTART_AFTER_SECONDS = 0.5
 POLL_SECONDS = 0.05
-STOP_SECONDS = 8.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -137,41 +136,19 @@ def reap(parts: Sequence[Part]) -> None:
             by_pid[pid].ended(status)
 
 
-def stop(parts: Sequence[Part]) -> None:
-    """End the daemons in the reverse order, each with time to do it well."""
-    for part in reversed(parts):
-        part.due_at = float("inf")
-        if part.pid is not None:
-            os.kill(part.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while any(part.pid is not None for part in parts) and time.monotonic() < deadline:
-        reap_stopped(parts)
-        signal.sigtimedwait([signal.SIGCHLD], POLL_SECONDS)
-
-
-def reap_stopped(parts: Sequence[Part]) -> None:
-    """Collect ended children without starting any again."""
-    reap(parts)
-    for part in parts:
-        part.due_at = float("inf")
-
-
 def supervise(parts: Sequence[Part]) -> None:
-    """Start the daemons, and again whenever one ends, until SIGTERM."""
+    """Start the daemons, and again whenever one ends, for ever: only SIGKILL from outside ends a machine."""
     while True:
         for part in parts:
             part.start_if_due()
         pending = any(part.pid is None for part in parts)
-        received = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], POLL_SECONDS if pending else 3600.0)
+        signal.sigtimedwait([signal.SIGCHLD], POLL_SECONDS if pending else 3600.0)
         reap(parts)
-        if received is not None and received.si_signo == signal.SIGTERM:
-            stop(parts)
-            return
 
 
 def live(machine: Mapping[str, Any]) -> None:
     """Be the machine, as its process 1."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
     furnish(machine)

@@ -20,6 +20,7 @@ def settings() -> parts.Settings:
         nodes=3,
         api_port=40123,
         binaries={name: f"/tools/{name}" for name in (*BUILT, *PACKAGED)},
+        cni_directory=Path("/usr/lib/cni"),
         pause_image="localhost/hms-cluster/pause:1",
         node_memory_bytes=6 << 30,
         total_memory_bytes=24 << 30,

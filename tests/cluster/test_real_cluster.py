@@ -281,7 +281,7 @@ def test_a_volume_survives_its_pod_and_its_node_and_goes_with_its_claim(bench: B
 
     node = bench.cluster.node(int(bench.kubectl.get("pod", "writer")["spec"]["nodeName"].removeprefix("node-")))
     assert node.stop() > 3
-    assert not node.is_running()
+    assert bench.cluster.status().faults == {node.name: "stopped"}
     assert not bench.answers(node.number)
     node.start()
 
@@ -306,6 +306,7 @@ def test_a_frozen_node_answers_nothing_and_goes_on_where_it_stood(bench: Bench) 
     node.freeze()
     try:
         assert node.is_frozen()
+        assert bench.cluster.status().faults == {"node-2": "frozen"}
         assert not bench.answers(2)
     finally:
         node.thaw()
@@ -320,6 +321,7 @@ def test_an_isolated_node_is_silent_until_it_is_healed(bench: Bench) -> None:
 
     node.isolate()
     try:
+        assert bench.cluster.status().faults == {"node-3": "cut off"}
         assert not bench.answers(3)
     finally:
         node.heal()
@@ -339,12 +341,24 @@ def test_a_partition_is_between_two_nodes_only(bench: Bench) -> None:
     try:
         assert not bench.reaches("one", two, 8080)
         assert bench.reaches("one", three, 8080)
+        assert bench.cluster.status().faults == {"node-1": "cut off from node-2", "node-2": "cut off from node-1"}
         assert bench.answers(1)
         assert bench.answers(2)
     finally:
         bench.cluster.node(2).heal()
 
     bench.await_reach("one", two, reaches=True)
+
+
+def test_a_daemon_that_dies_is_started_again(bench: Bench) -> None:
+    def proxy() -> int | None:
+        return next(p.pid for p in bench.cluster.machine("node-1").parts() if p.name == "kube-proxy")
+
+    first = proxy()
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+
+    eventually(lambda: proxy() not in (None, first), within_seconds=10, what="another kube-proxy")
 
 
 def test_up_repairs_after_everything_was_killed(bench: Bench) -> None:
