@@ -108,12 +108,26 @@ class Client:
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._ready:
-            pod = self._kubectl.get("pod", self._name)
-            self._ready = pod["status"].get("phase") == "Running"
-            if not self._ready and time.monotonic() > deadline:
+            status = self._kubectl.get("pod", self._name)["status"]
+            self._ready = status.get("phase") == "Running"
+            reason, hopeless = waiting_reason(status)
+            if not self._ready and (hopeless or time.monotonic() > deadline):
                 raise StackError(
-                    f"pod {self._name}: not running within {START_SECONDS:g} s, phase {pod['status'].get('phase')}",
-                    remedy=f"Is the image {self._image} on the nodes?",
+                    f"pod {self._name}: not running: {reason or status.get('phase')}",
+                    remedy=f"Its image is {self._image}; `hms images --help` says how to bring it to the nodes.",
                 )
             if not self._ready:
                 time.sleep(POLL_SECONDS)
+
+
+def waiting_reason(status: dict[str, Any]) -> tuple[str, bool]:
+    """Return why a pod does not run yet, and whether waiting is in vain: its image is nowhere to be had."""
+    for container in status.get("containerStatuses", ()):
+        waiting = container["state"].get("waiting", {})
+        reason = str(waiting.get("reason", ""))
+        if reason:
+            return f"{reason} {waiting.get('message', '')}".strip(), reason in {"ImagePullBackOff", "InvalidImageName"}
+    for condition in status.get("conditions", ()):
+        if condition.get("reason") == "Unschedulable":
+            return str(condition.get("message", "")), False
+    return "", False

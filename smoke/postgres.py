@@ -87,10 +87,34 @@ def question_script(settings: Iterable[str], *, database: str) -> str:
     names = list(settings)
     if bad := [name for name in (*names, database) if not _NAME.fullmatch(name)]:
         raise ValueError(f"not a name in Postgres: {', '.join(map(repr, bad))}")
-    shows = "".join(f"\\echo @setting {name}\nSHOW {name};\n" for name in names)
+    shows = "".join(f"\\echo @setting {name}\n{_show(name)}\n" for name in names)
     queries = shows + _QUERIES.replace("DATABASE", database)
     options = "--no-psqlrc --no-align --tuples-only --quiet --set ON_ERROR_STOP=1"
     return f"printf '%s' {quote(queries)} | psql {options} --username postgres --dbname postgres"
+
+
+def _show(name: str) -> str:
+    """Return the question for a setting: `SHOW`, but for what `SHOW` answers for this session's own socket alone.
+
+    Over a Unix socket the TCP timers are always 0; what a TCP session would begin with is in `pg_settings`.
+    """
+    if not name.startswith("tcp_"):
+        return f"SHOW {name};"
+    return f"SELECT reset_val || coalesce(unit, '') FROM pg_settings WHERE name = '{name}';"
+
+
+def same_setting(name: str, declared: str, observed: str | None) -> bool:
+    """Tell whether a setting has the declared value; TCP timers may be written in another unit (2, 2s and 2000ms)."""
+    if not name.startswith("tcp_") or observed is None:
+        return observed == declared
+    unit = "ms" if observed.endswith("ms") else "s"
+    return _milliseconds(declared, unit) == _milliseconds(observed, unit)
+
+
+def _milliseconds(text: str, unit: str) -> int:
+    number = text.rstrip("ms")
+    given = text.removeprefix(number) or unit
+    return int(number) * (1 if given == "ms" else 1000)
 
 
 def _sections(text: str) -> dict[str, list[str]]:

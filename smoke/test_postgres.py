@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from smoke.checks import Checks
-from smoke.postgres import Answers, Member, parse_answers, parse_members, question_script, rest_script
+from smoke.postgres import Answers, Member, parse_answers, parse_members, question_script, rest_script, same_setting
 from smoke.stack import Place, RunningStack
 
 HIGHEST_LAG_BYTES = 16 * 1024**2
@@ -41,7 +41,9 @@ def test_settings_are_shown_by_every_member(
     """`SHOW` prints the declared value on every member."""
     for place, answers in members:
         for name, value in stack.inventory.postgres.settings.items():
-            checks.equal(f"postgres.setting.{name}", place.target, declared=value, observed=answers.settings.get(name))
+            shown = answers.settings.get(name)
+            same = same_setting(name, value, shown)
+            checks.that(f"postgres.setting.{name}", place.target, same, declared=value, observed=shown)
 
 
 def test_patroni_works_with_the_declared_timers(stack: RunningStack, checks: Checks) -> None:

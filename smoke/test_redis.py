@@ -108,5 +108,5 @@ def test_strangers_are_refused(
     for place, answers in (*nodes, *sentinels):
         users = parse_users(answers["users"])
         checks.equal("redis.default_user", place.target, declared="off", observed=users.get("default", "missing"))
-        said = " ".join(answers["stranger"])
+        said = " ".join(answers["stranger"]).strip()
         checks.equal("redis.stranger", place.target, declared=STRANGER, observed=said)
