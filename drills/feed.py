@@ -30,6 +30,7 @@ class Feed:
         self.stopped: dict[str, Stopped] = {}
         self.failures: list[str] = []
         self.seen: list[Seen] = []
+        self._unsteady: list[State] = []
 
     def add(self, message: Message) -> None:
         """Take in one message."""
@@ -39,6 +40,7 @@ class Feed:
                     steady = message.postgres.steady and message.redis.steady
                     if not steady:
                         self.steady_since_ns = 0
+                        self._unsteady.append(message)
                     elif not self.steady_since_ns:
                         self.steady_since_ns = message.at_ns
                     self.state = message
@@ -67,6 +69,14 @@ class Feed:
                 # A bound on each wait keeps Ctrl-C prompt: a thread in an endless wait does not see it.
                 self._changed.wait(min(left, 0.5))
             return found
+
+    def unsteady_between(self, from_ns: int, to_ns: int) -> str:
+        """Return the first thing that was not steady in a span; empty if all was."""
+        with self._changed:
+            for state in self._unsteady:
+                if from_ns <= state.at_ns <= to_ns:
+                    return "; ".join(part.detail for part in (state.postgres, state.redis) if not part.steady)
+        return ""
 
     def events_between(self, from_ns: int, to_ns: int) -> list[Seen]:
         """Return what was seen in a span, in order of time."""

@@ -81,7 +81,10 @@ class TrialRun:
         self._stage.pod.want(self._name)
         before = self._steadiness(STEADY_SECONDS)
         self._say("steady" if before.ok else before.detail)
+        steady_ns = self._stage.pod.far_ns()
         broken = self._break() if before.ok else (None, Proof(False, "not injected: no steady state before"))
+        if broken[0]:
+            before = self._still(before, steady_ns, broken[0].at_ns)
         after = self._until_recovered(broken[0]) if broken[0] else Steady(ok=False, detail="nothing was injected")
         end_ns = self._stage.pod.far_ns()
         self._stage.pod.want("")
@@ -102,6 +105,14 @@ class TrialRun:
         finally:
             if injection is not None:
                 self._fault.undo(self._stage, injection)
+
+    def _still(self, before: Steady, steady_ns: int, fault_ns: int) -> Steady:
+        """Return the steady state of before, unless it was lost while the fault was on its way."""
+        lost = self._feed.unsteady_between(steady_ns, fault_ns)
+        if not lost:
+            return before
+        self._say(f"no longer steady when the fault struck: {lost}")
+        return Steady(ok=False, detail=f"no longer steady when the fault struck: {lost}")
 
     def _until_recovered(self, injection: Injection) -> Steady:
         """Wait until every writer has had a write acknowledged that was sent after the fault, then for steady state."""
