@@ -13,12 +13,14 @@ from drills.stage import Stage
 from drills.summary import summarise
 from drills.trial import TrialRun
 from hms.errors import DrillRefusedError, UsageError
+from hms.evidence import Trial
 from hms.evidence_directory import EvidenceDirectory
 from hms.inventory import Inventory
 from hms.kubectl import Kubectl
 from hms.paths import state_home
 
 MOST_TRIALS = 1000
+MOST_REPEATS = 2
 
 Progress = Callable[[str], None]
 
@@ -59,12 +61,24 @@ def run_drills(
             stage = Stage(inventory, within, pod)
             for _ in range(trials):
                 for fault in faults:
-                    _run_trial(stage, fault, routing, evidence, progress)
+                    _run_until_steady(stage, fault, routing, evidence, progress)
         finally:
             routing.close()
 
 
-def _run_trial(stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceDirectory, progress: Progress) -> None:
+def _run_until_steady(
+    stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceDirectory, progress: Progress
+) -> None:
+    """Run one trial, and another in place of one that was void before its fault struck.
+
+    What voids it is known before its outcome, so no outcome is chosen by this; the void ones stay in the evidence.
+    """
+    for _ in range(1 + MOST_REPEATS):
+        if _run_trial(stage, fault, routing, evidence, progress).steady_before.ok:
+            return
+
+
+def _run_trial(stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceDirectory, progress: Progress) -> Trial:
     number = _next_number(evidence, fault.name)
     outcome = TrialRun(stage, fault, routing, number=number, progress=progress).run()
     folder = f"drills/{fault.name}/{number}"
@@ -73,6 +87,7 @@ def _run_trial(stage: Stage, fault: Fault, routing: Routing, evidence: EvidenceD
     evidence.write(f"{folder}/trial.json", outcome.trial)
     for line in summarise(outcome):
         progress(f"{fault.name}-{number}: {line}")
+    return outcome.trial
 
 
 def _next_number(evidence: EvidenceDirectory, drill: str) -> int:
