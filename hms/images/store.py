@@ -53,10 +53,14 @@ def read_facts(archive: Path) -> ArchiveFacts:
 
 
 class ArchiveStore:
-    """The directory of image archives, `<name>-<digest>.tar`, with the lock of those who build."""
+    """The directory of image archives, `<name>-<digest>.tar`, with the lock of those who build.
 
-    def __init__(self, home: Path | None = None) -> None:
+    Of each image the `kept` last used archives stay.
+    """
+
+    def __init__(self, home: Path | None = None, *, kept: int = KEPT) -> None:
         self.home = home or cache_home() / "images"
+        self.kept = kept
 
     def path(self, name: str, digest: str) -> Path:
         """Return where the archive of an image is, or would be."""
@@ -96,12 +100,12 @@ class ArchiveStore:
             else:
                 partial.unlink()
 
-    def prune(self, name: str, *, kept: int = KEPT) -> list[Path]:
+    def prune(self, name: str) -> list[Path]:
         """Remove all but the last used archives of an image; return what was removed."""
         found = sorted(self.home.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for old in found[kept:]:
+        for old in found[self.kept :]:
             old.unlink(missing_ok=True)
-        return found[kept:]
+        return found[self.kept :]
 
     @contextmanager
     def lock(self, progress: Progress) -> Iterator[int]:

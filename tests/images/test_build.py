@@ -12,6 +12,7 @@ import pytest
 
 from hms.errors import ImageError
 from hms.images.build import build_images
+from hms.images.builder import find_builder
 from hms.images.catalogue import Image
 from hms.images.store import ArchiveStore, read_facts
 
@@ -80,12 +81,15 @@ def test_a_failing_build_shows_why_and_leaves_nothing(checkout: Path, store: Arc
     assert sorted(path.name for path in store.home.iterdir()) == ["lock", "logs", "storage"]
 
 
-def test_only_the_last_images_are_kept(checkout: Path, store: ArchiveStore) -> None:
-    made = []
-    for number in range(4):
-        (checkout / "images/tiny/hello").write_text(f"hello {number}\n")
-        made.append(build(checkout, store))
-    assert [path.exists() for path in made] == [False, True, True, True]
+def test_only_the_last_images_are_kept_by_us_and_by_the_engine(checkout: Path, store: ArchiveStore) -> None:
+    store.kept = 1
+    first = build(checkout, store)
+    (checkout / "images/tiny/hello").write_text("hello again\n")
+    second = build(checkout, store)
+    assert [path.exists() for path in (first, second)] == [False, True]
+    engine = find_builder(store.home)
+    tags = [f"localhost/hms/tiny:{store.digest_of(archive)}" for archive in (first, second)]
+    assert [engine.has(tag) for tag in tags] == [False, True]
 
 
 def test_a_build_that_was_killed_is_waited_for_and_done_again(checkout: Path, store: ArchiveStore) -> None:

@@ -56,7 +56,7 @@ def test_the_last_used_are_kept(store: ArchiveStore) -> None:
     with store.put("other", "d0") as partial:
         partial.write_bytes(b"x")
     assert store.get("tiny", "d0") is not None
-    removed = store.prune("tiny", kept=3)
+    removed = store.prune("tiny")
     assert sorted(path.name for path in removed) == ["tiny-d1.tar", "tiny-d2.tar"]
     assert sorted(path.name for path in store.home.iterdir()) == [
         "other-d0.tar", "tiny-d0.tar", "tiny-d3.tar", "tiny-d4.tar",
