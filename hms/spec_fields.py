@@ -44,7 +44,7 @@ class Fields:
     def name(self, key: str, *, longest: int = 63, empty: bool = False) -> str:
         """Return a name that Kubernetes takes: lower case letters, digits and dashes."""
         value = self.text(key)
-        if value == "" and (empty or key not in self._values):
+        if value == "" and (empty or not isinstance(self._values.get(key), str)):
             return value
         if len(value) > longest or not _NAME.fullmatch(value):
             self._problems.append(
@@ -55,7 +55,7 @@ class Fields:
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`."""
         value = self.text(key)
-        if key in self._values and value not in choices:
+        if isinstance(self._values.get(key), str) and value not in choices:
             self._problems.append(f"{key}: {value!r} is not one of {', '.join(choices)}")
         return value if value in choices else choices[0]
 
@@ -91,9 +91,10 @@ class Fields:
 
     def _value(self, key: str) -> object:
         self._read.add(key)
-        if key not in self._values:
+        value = self._values.get(key)
+        if value is None:
             self._problems.append(f"{key}: missing")
-        return self._values.get(key)
+        return value
 
     def _quantity(self, key: str, parse: Callable[[str], int], write: Callable[[int], str], low: int, high: int) -> int:
         value = self._value(key)

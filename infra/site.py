@@ -37,7 +37,7 @@ class Site:
             name=name,
             namespace=self.spec.namespace,
             labels={**labels(workload), **(extra or {})},
-            annotations=annotations or {},
+            annotations=annotations,
         )
 
     def child(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
