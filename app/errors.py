@@ -45,7 +45,7 @@ class UnavailableError(AppError):
 
 
 class TimedOutError(AppError):
-    """The deadline of a request passed while the database was at work on it."""
+    """The deadline of a request passed while the database was at work on its last attempt."""
 
 
 class NotDurableError(AppError):

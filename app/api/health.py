@@ -17,15 +17,16 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Say whether reads are answered: a member of the database answered the last probe and has a release.
+    """Say whether reads are answered: a member of the database answered a probe just now and has a release.
 
     Not tied to the cache, nor to a primary: while a failover lasts, reads go on. Probes are made in the background,
     so a queue at the database does not take the instance out of the service that works it off.
     """
     if request.app.state.drain.begun:
         return json_response(Health(status="stopping", reason="SIGTERM"), status=503, headers=_NO_STORE)
-    release = service_of(request).router.release
-    if release is None:
+    router = service_of(request).router
+    release = router.release
+    if release is None or not router.ready:
         health = Health(status="not ready", reason="no member of the database answers with a release that is loaded")
         return json_response(health, status=503, headers=_NO_STORE)
     return json_response(Health(status="ready", release=release), headers=_NO_STORE)

@@ -20,11 +20,11 @@ _MOVED_SQLSTATES = frozenset(
         "57P03",  # cannot_connect_now: it starts, or it recovers
         "57P05",  # idle_session_timeout
         "53300",  # too_many_connections: another member may have room
-        "25P02",  # in_failed_sql_transaction: never ours; the session is not what we think it is
-        "40001",  # serialization_failure: on a replica, a conflict with recovery
-        "40P01",  # deadlock_detected: on a replica, a conflict with recovery
     }
 )
+
+_CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected: on a replica, a conflict with what it replays."""
 
 
 def parameters(
@@ -82,6 +82,11 @@ def is_members_fault(error: psycopg.Error) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return error.sqlstate.startswith("08") or error.sqlstate in _MOVED_SQLSTATES
+
+
+def is_conflict(error: psycopg.Error) -> bool:
+    """Say whether `error` is a conflict with other work: the member is well, and the next attempt may succeed."""
+    return error.sqlstate in _CONFLICT_SQLSTATES
 
 
 def _password(settings: PostgresSettings) -> str | None:

@@ -13,12 +13,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import TypeVar
 
 import psycopg
 from psycopg.errors import Diagnostic
 
-from app.db.connection import Connection, is_members_fault
+from app.db.connection import Connection, is_conflict, is_members_fault
 from app.db.member import Member, Role
 from app.deadline import Deadline
 from app.errors import NotDurableError, TimedOutError, UnavailableError
@@ -58,6 +60,8 @@ class Router:
         self._change = asyncio.Event()
         self._watchers: list[asyncio.Task[None]] = []
         self._turn = 0
+        self._release: str | None = None
+        self._silent_since: float | None = -inf
 
     async def start(self) -> None:
         """Begin to watch the members; waits for none of them."""
@@ -72,10 +76,16 @@ class Router:
             await member.close()
 
     @property
+    def ready(self) -> bool:
+        """Say whether a read would be answered: a member answers with a release, or did so within a read's patience."""
+        return self._silent_since is None or monotonic() - self._silent_since < _READ_PATIENCE_SECONDS
+
+    @property
     def release(self) -> str | None:
-        """Name the release that reads are answered from: the primary's, else a replica's. None: no member has one."""
+        """Name the current release as it was last seen, the primary's first; None: no member ever had one."""
         up = sorted(self._up(), key=lambda member: member.view.role is not Role.PRIMARY)
-        return next((member.view.release for member in up if member.view.release), None)
+        self._release = next((member.view.release for member in up if member.view.release), self._release)
+        return self._release
 
     async def release_within(self, deadline: Deadline) -> str:
         """Return `release`, waiting for a member that has one. Raises `UnavailableError`."""
@@ -94,6 +104,7 @@ class Router:
         patience = Deadline(seconds=min(_READ_PATIENCE_SECONDS, deadline.remaining_seconds))
         tried: set[Member] = set()
         seconds = _FIRST_ATTEMPT_SECONDS
+        slow = False
         while not deadline.passed:
             member = self._reader(tried, fresh=fresh)
             if member is None:
@@ -105,9 +116,12 @@ class Router:
             try:
                 return await member.run(work, seconds=min(seconds, deadline.remaining_seconds))
             except (psycopg.Error, OSError, TimeoutError) as error:
-                await self._judge(member, error, deadline)
+                await self._judge(member, error)
+                slow = isinstance(error, TimeoutError)
             tried.add(member)
             seconds *= 2
+        if slow:
+            raise TimedOutError("the database was still at work on this read")
         raise UnavailableError("no member of the database answered this read in time")
 
     async def write(self, work: Work[T], deadline: Deadline) -> T:
@@ -129,6 +143,7 @@ class Router:
             return result
 
         seconds = _FIRST_ATTEMPT_SECONDS
+        slow = False
         while not deadline.passed:
             member = self._primary()
             if member is None:
@@ -140,22 +155,23 @@ class Router:
                 self._retried("not durable")
                 _LOG.warning("a write was not durable, once more", extra={"fields": {"reason": str(error)}})
             except (psycopg.Error, OSError, TimeoutError) as error:
-                await self._judge(member, error, deadline)
+                await self._judge(member, error)
+                slow = isinstance(error, TimeoutError)
             seconds *= 2
             await self._wait(_PAUSE_SECONDS)
+        if slow:
+            raise TimedOutError("the database was still at work on this write")
         raise UnavailableError("no primary of the database acknowledged this write in time")
 
-    async def _judge(self, member: Member, error: Exception, deadline: Deadline) -> None:
-        """Set the member aside if the failure is its own; raise the error again if it is the statement's.
-
-        Raises `TimedOutError` if there is no time for another attempt.
-        """
+    async def _judge(self, member: Member, error: Exception) -> None:
+        """Set the member aside if the failure is its own; raise the error again if it is the statement's."""
         if isinstance(error, TimeoutError):
-            if deadline.passed:
-                raise TimedOutError("the deadline passed while the database was at work") from error
             # It may be the statement that is slow: setting members aside for that would let one query close them all.
             self._retried("timeout")
             member.probe_soon()
+            return
+        if isinstance(error, psycopg.Error) and is_conflict(error):
+            self._retried("conflict")
             return
         if isinstance(error, psycopg.Error) and not is_members_fault(error):
             raise error
@@ -182,6 +198,10 @@ class Router:
         return primary if primary not in tried else None
 
     def _announce(self) -> None:
+        if any(member.view.release for member in self._up()):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = monotonic()
         self._change.set()
         self._change = asyncio.Event()
 

@@ -143,7 +143,7 @@ def test_without_any_member_reads_fail_as_unavailable_and_readiness_says_so(
         postgres.kill()
         try:
             until_seen(service, postgres, "down")
-            assert service.get("/api/v1/health/ready").status_code == 503
+            eventually(lambda: service.get("/api/v1/health/ready").status_code == 503)
             assert service.get("/api/v1/health/live").status_code == 200
             for answer in (service.get("/api/v1/codes/E11"), service.put_bookmark("nobody", "E11")):
                 assert (answer.status_code, answer.json()["type"]) == (503, "urn:hms:problem:unavailable")
