@@ -152,6 +152,8 @@ def _outcome(weighed: _Weighed) -> tuple[Outcome, str]:
     claim, figure = weighed.claim, weighed.figure
     if weighed.mine and all(observation.not_applicable for observation in weighed.mine):
         return "NOT_APPLICABLE", "; ".join(sorted({observation.not_applicable for observation in weighed.mine}))
+    if not weighed.mine:
+        return "INCONCLUSIVE", "nothing in this evidence is about it"
     if figure is None:
         return "INCONCLUSIVE", weighed.needs
     enough = weighed.runs >= claim.minimum_runs
@@ -209,7 +211,9 @@ def _comparison(claim: Claim, figure: float) -> str:
 def _confidence(claim: Claim, figure: float, runs: int) -> str:
     if not claim.counts_losses or figure != 0:
         return ""
-    return f"; none in {count_text(runs, 'run')}: at 95 % confidence below {rule_of_three(runs):.0%} of such runs (3/N)"
+    rate = rule_of_three(runs)
+    bound = f"at 95 % confidence below {100 * rate:.3g} % of such runs" if rate < 1 else "too few to bound the rate"
+    return f"; none in {count_text(runs, 'run')}: {bound} (3/N)"
 
 
 def _finite(value: float | None) -> float | None:

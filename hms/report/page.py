@@ -102,12 +102,12 @@ def _claim_figure(judged: JudgedClaim) -> Markup:
 
 
 def _sentence(text: str) -> str:
-    """Return text as a sentence; a path at its beginning keeps its case."""
+    """Return text as a sentence; a path or a name such as p99 at its beginning keeps its case."""
     text = text.strip()
     if not text:
         return ""
     first = text.split()[0]
-    start = text[0] if "/" in first or "-" in first else text[0].upper()
+    start = text[0].upper() if first.isalpha() else text[0]
     return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 

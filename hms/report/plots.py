@@ -15,6 +15,7 @@ from hms.statistics import Distribution, decode_histogram
 WIDTH = 720
 LEFT = 74
 RIGHT = 24
+GAP_COLUMN = 58
 BIN_NS = 50_000_000
 SECOND_NS = 1e9
 COUNTED = ("writes", "checks")
@@ -127,7 +128,7 @@ def timeline(view: TrialView) -> str:
     if view.trial is None or not gaps:
         return ""
     fault_ns = view.trial.fault.at_ns
-    scale = Scale(-1.5, max([3.5, *(gap + 2.0 for gap in gaps)]), LEFT, WIDTH - RIGHT)
+    scale = Scale(-1.5, max([3.5, *(gap + 2.0 for gap in gaps)]), LEFT, WIDTH - GAP_COLUMN)
     events = [event for event in shown_events(view) if (event.at_ns - fault_ns) / SECOND_NS <= scale.high]
     levels = _levels([scale((event.at_ns - fault_ns) / SECOND_NS) for event in events])
     head = 20 + 14 * (max(levels) + 1 if levels else 0)
@@ -139,7 +140,7 @@ def timeline(view: TrialView) -> str:
     for tick in scale.ticks(8):
         drawing.line((scale(tick), foot), (scale(tick), foot + 4), "axis")
         drawing.text((scale(tick), foot + 17), f"{tick:g}", "tick", anchor="middle")
-    drawing.line((LEFT, foot), (WIDTH - RIGHT, foot), "axis")
+    drawing.line((LEFT, foot), (WIDTH - GAP_COLUMN, foot), "axis")
     drawing.text((LEFT - 12, foot + 17), "seconds", "tick", anchor="end")
     drawing.line((scale(0), head - 6), (scale(0), foot), "fault")
     drawing.text((scale(0), 11), "fault", "fault-text", anchor="middle")
@@ -178,8 +179,8 @@ def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int,
     if view.gap is not None:
         gap_from, gap_to = (scale((ns - fault_ns) / SECOND_NS) for ns in (view.gap.start_ns, view.gap.end_ns))
         drawing.rectangle((gap_from, top + 4), gap_to - gap_from, height - 8, "gap")
-        length = figure_text(view.gap_seconds, "s")
-        drawing.text(((gap_from + gap_to) / 2, top + 16), length, "gap-text", anchor="middle")
+        drawing.text((WIDTH, zero - 20), "gap", "tick", anchor="end")
+        drawing.text((WIDTH, zero - 6), figure_text(view.gap_seconds, "s"), "gap-text", anchor="end")
     acknowledged: Counter[int] = Counter()
     others: Counter[int] = Counter()
     for write in view.held.writes:
@@ -200,5 +201,5 @@ def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int,
             corner = (scale(start), zero - size if up else zero)
             bars.append((corner, max(0.2, scale(end) - scale(start) - 0.4), size))
         drawing.bars(bars, css)
-    drawing.line((LEFT, zero), (WIDTH - RIGHT, zero), "baseline")
+    drawing.line((LEFT, zero), (WIDTH - GAP_COLUMN, zero), "baseline")
     drawing.text((LEFT - 12, zero - 8), view.name, "row-label", anchor="end")

@@ -77,7 +77,7 @@ def test_zero_losses_are_reported_with_their_bound() -> None:
     verdict = judge_claim(LOST, [lost(run, 0) for run in range(1, 31)])
     assert (
         verdict.reason
-        == "in all 0 writes, bound = 0 writes; none in 30 runs: at 95 % confidence below 10% of such runs (3/N)"
+        == "in all 0 writes, bound = 0 writes; none in 30 runs: at 95 % confidence below 10 % of such runs (3/N)"
     )
 
 
