@@ -76,7 +76,6 @@ class Cluster:
         with self._locked(progress):
             existed = self.layout.home.exists() or bool(self._groups())
             self._remove()
-            self.layout.lock.unlink(missing_ok=True)
         return existed
 
     def _new_state(self, nodes: int) -> ClusterState:
@@ -100,7 +99,7 @@ class Cluster:
         return [root / name for root in self.hierarchies.roots if (root / name).exists()]
 
     def _remove(self) -> None:
-        """Remove by the cluster's name alone: a crash may have left anything but that."""
+        """Remove by the cluster's name alone, for a crash may have left anything but that; the lock must be held."""
         names = {path.name for group in self._groups() for path in group.iterdir() if path.is_dir()}
         for name in sorted(names, key=lambda name: name == CONTROL):
             self.machine(name).power_off()
@@ -109,6 +108,7 @@ class Cluster:
         shutil.rmtree(self.layout.home, ignore_errors=True)
         if self.layout.home.exists():
             raise ClusterError(f"{self.layout.home}: cannot be removed", remedy="See what is mounted there or uses it.")
+        self.layout.lock.unlink(missing_ok=True)
 
     def _locked(self, progress: Progress) -> AbstractContextManager[None]:
         return locked(

@@ -406,6 +406,7 @@ def test_interrupting_up_leaves_nothing() -> None:
 
     await_no_remains(name)
     assert not Cluster(name).layout.home.exists()
+    assert not Cluster(name).layout.lock.exists()
 
 
 def test_down_leaves_nothing(bench: Bench) -> None:
