@@ -93,6 +93,8 @@ class _Weighed:
     @property
     def needs(self) -> str:
         """Say how many runs counted of those needed, and why the others did not."""
+        if not self.mine:
+            return "nothing in this evidence is about it"
         reasons = {f"{o.run}: {o.inconclusive or 'it holds no value'}" for o in self.doubtful}
         counted = f"{count_text(self.runs, 'conclusive run')} of the {self.claim.minimum_runs} that it needs"
         return "; ".join((counted, *sorted(reasons)))
@@ -152,8 +154,6 @@ def _outcome(weighed: _Weighed) -> tuple[Outcome, str]:
     claim, figure = weighed.claim, weighed.figure
     if weighed.mine and all(observation.not_applicable for observation in weighed.mine):
         return "NOT_APPLICABLE", "; ".join(sorted({observation.not_applicable for observation in weighed.mine}))
-    if not weighed.mine:
-        return "INCONCLUSIVE", "nothing in this evidence is about it"
     if figure is None:
         return "INCONCLUSIVE", weighed.needs
     enough = weighed.runs >= claim.minimum_runs
