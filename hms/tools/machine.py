@@ -12,7 +12,7 @@ from hms.paths import tools_bin
 from hms.tools.catalogue import Probe, Tool
 from hms.tools.version import Range
 
-PROBE_SECONDS = 10.0
+PROBE_SECONDS = 30.0
 
 _PT_INTERP = 3
 

@@ -9,10 +9,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hms.errors import ToolError
 from hms.tools.catalogue import Tool
 from hms.tools.machine import MachineSearch, OnMachine
 from hms.tools.store import Artefact
-
 
 MARKER = "installed-by-hms"
 """Lies beside a plugin that we put there, so that it is told from one that `pulumi plugin install` put there."""
@@ -41,7 +41,7 @@ def place_plugin(tool: Tool, artefact: Artefact) -> Path:
     source = artefact.paths[tool.commands[0]]
     folder = plugin_folder(tool)
     placed = folder / tool.commands[0]
-    if placed.exists() and placed.stat().st_size == source.stat().st_size and (folder / MARKER).exists():
+    if _in_place(placed, source):
         return placed
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -57,6 +57,19 @@ def place_plugin(tool: Tool, artefact: Artefact) -> Path:
             # Moved aside and not removed first: a Pulumi that starts meanwhile misses it as briefly as can be.
             folder.rename(partial / "former")
         fresh.rename(folder)
+    except OSError as error:
+        # Another process of ours may have put the same plugin there between our two renames.
+        if not _in_place(placed, source):
+            raise ToolError(f"{folder}: the plugin could not be put there: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return placed
+
+
+def _in_place(placed: Path, source: Path) -> bool:
+    """Say whether `placed` is whole and came from `source`, whose folder bears the pin's digest."""
+    try:
+        marked = (placed.parent / MARKER).read_text() == f"{source}\n"
+        return marked and placed.stat().st_size == source.stat().st_size
+    except OSError:
+        return False

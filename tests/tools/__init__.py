@@ -1,0 +1,4 @@
+"""Tests of the outside tools.
+
+May import: hms.
+"""
