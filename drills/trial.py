@@ -169,6 +169,9 @@ class TrialRun:
             for seen in self._feed.events_between(at_ns - BEFORE_FAULT_NS, end_ns)
         ]
         for result in stopped.results:
+            if result.not_sent:
+                missed = f"{result.not_sent} arrivals were not sent: too many were under way"
+                events.append(Event(at_ns=stopped.at_ns, source=f"writer {result.writer}", what=missed))
             if result.problem:
                 events.append(Event(at_ns=stopped.at_ns, source=f"writer {result.writer}", what=result.problem))
         if injection:

@@ -22,8 +22,8 @@ def another_leads(state: State, injection: Injection) -> str | None:
 def postmaster_is_another(state: State, injection: Injection) -> str | None:
     """Return how the target's own Patroni said after the fault that its postmaster is gone or started anew."""
     old = injection.before.postgres.started.get(injection.target, "")
-    new = state.postgres.started.get(injection.target, old)
-    if state.at_ns <= injection.at_ns or new == old:
+    new = state.postgres.started.get(injection.target)
+    if state.at_ns <= injection.at_ns or new in {None, old}:
         return None
     return f"its postmaster was started {new}, before {old}" if new else "its postmaster is gone"
 
@@ -90,7 +90,7 @@ class DeletePrimary:
     name = "postgres-delete-primary"
     does = "deletes the pod of the Postgres primary by force"
     undone = "by the StatefulSet, which makes the pod again on the same volumes"
-    proved_by = "the API server has another pod or none by that name; another member leads"
+    proved_by = "the API server has another pod or none by that name; its postmaster is gone, or another member leads"
     stays_true = "every acknowledged write is on the new primary; Redis and reads go on"
     seconds = 20.0
 
@@ -99,8 +99,10 @@ class DeletePrimary:
         return delete_by_force(stage, stage.state().postgres.primary)
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until another member leads, and ask the API server for the pod."""
-        seen = stage.until(lambda state: another_leads(state, injection), WITNESS_SECONDS)
+        """Wait until Patroni says that the postmaster is gone, and ask the API server for the pod."""
+        seen = stage.until(
+            lambda state: another_leads(state, injection) or postmaster_is_another(state, injection), WITNESS_SECONDS
+        )
         gone = is_another(stage, injection)
         return Proof(bool(gone), "; ".join(filter(None, (gone or "the pod is the same", seen))))
 

@@ -94,7 +94,7 @@ class DeletePrimary:
     name = "redis-delete-primary"
     does = "deletes the pod of the Redis primary by force"
     undone = "by the StatefulSet, which makes the pod again on the same volume"
-    proved_by = "the API server has another pod or none by that name; another node is master"
+    proved_by = "the API server has another pod or none by that name; the node has another run id, or another is master"
     stays_true = "writes go on within the Sentinels' time; Postgres loses nothing; the app answers"
     seconds = 20.0
 
@@ -103,8 +103,10 @@ class DeletePrimary:
         return delete_by_force(stage, stage.state().redis.primary)
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until another node is master, and ask the API server for the pod."""
-        seen = stage.until(lambda state: another_is_master(state, injection), WITNESS_SECONDS)
+        """Wait until another node is master or this one answers anew, and ask the API server for the pod."""
+        seen = stage.until(
+            lambda state: another_is_master(state, injection) or started_anew(state, injection), WITNESS_SECONDS
+        )
         gone = is_another(stage, injection)
         return Proof(bool(gone), "; ".join(filter(None, (gone or "the pod is the same", seen))))
 

@@ -22,7 +22,7 @@ from drills.patience import within
 from drills.resp import RedisConnection, ReplyError
 from drills.wire import Effective, Message, PostgresState, RedisState, Seen, Settings, State, short_name
 
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 1.0
 # Patroni answers each question with a query of its own: asked too often, it competes with what it is there for.
 CALM_SECONDS = 0.2
 ALERT_SECONDS = 0.1
