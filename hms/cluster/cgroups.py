@@ -82,6 +82,14 @@ def _prepare_in(hierarchies: Hierarchies, root: Path, group: str) -> Path:
     return directory
 
 
+def favour(hierarchies: Hierarchies, group: str, *, factor: int) -> None:
+    """Give the group as much CPU time under contention as `factor` ordinary processes beside it would get."""
+    for directory in prepare(hierarchies, group):
+        for name, ordinary in (("cpu.shares", 1024), ("cpu.weight", 100)):
+            if (directory / name).exists():
+                (directory / name).write_text(str(ordinary * factor))
+
+
 def _enable_controllers(directory: Path, available: frozenset[str]) -> None:
     enabled = (directory / "cgroup.subtree_control").read_text().split()
     missing = [c for c in DELEGATED_CONTROLLERS if c in available and c not in enabled]

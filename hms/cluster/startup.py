@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from jinja2 import StrictUndefined, Template
 
-from hms.cluster import network, parts, preflight
+from hms.cluster import cgroups, network, parts, preflight
 from hms.cluster.addresses import Addresses
 from hms.cluster.archive import ensure_archive, system_images
 from hms.cluster.binaries import CNI_DIRECTORIES, cni_directory
@@ -29,6 +29,9 @@ from hms.paths import cache_home, cluster_context
 
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.15
+CPU_FACTOR = 10
+"""A cluster is one control group, and the kernel would share a busy host's CPU between it and each single process."""
+
 KNOWN_NAME = "kubernetes.default.svc.cluster.local"
 SHARE_OF_MEMORY = 0.75
 """Of the host's memory, what the nodes may give to pods; the rest is for the daemons, the caches and the host."""
@@ -134,6 +137,7 @@ class Startup:
 
     def _start_machines(self, pool: ThreadPoolExecutor) -> None:
         """Turn on every machine that is off, mend those that hang or are cut off, and lay the missing wires."""
+        cgroups.favour(self._hierarchies, self._layout.group, factor=CPU_FACTOR)
         settings = self._settings()
         plans = [parts.control_plane(settings)]
         plans += [parts.node(settings, number) for number in range(1, self._state.nodes + 1)]

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from hms.cluster.cgroups import Hierarchies, freeze, is_frozen, parse_mounts, prepare, processes
+from hms.cluster.cgroups import Hierarchies, favour, freeze, is_frozen, parse_mounts, prepare, processes
 
 LEGACY = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -50,6 +50,19 @@ def test_version_1_seeds_an_empty_cpuset_from_its_parent(tmp_path: Path) -> None
 
     assert (group / "cpuset.cpus").read_text() == "0-1\n"
     assert (group / "cpuset.mems").read_text() == "0\n"
+
+
+def test_a_cluster_weighs_as_much_as_many_processes(tmp_path: Path) -> None:
+    cpu, memory, unified = (tmp_path / name for name in ("cpu", "memory", "unified"))
+    for root, file in ((cpu, "cpu.shares"), (memory, "memory.limit_in_bytes"), (unified, "cpu.weight")):
+        (root / "hms-a").mkdir(parents=True)
+        (root / "hms-a" / file).write_text("as it was")
+
+    favour(Hierarchies(1, (cpu, memory, unified), frozenset()), "/hms-a", factor=10)
+
+    assert (cpu / "hms-a" / "cpu.shares").read_text() == "10240"
+    assert (unified / "hms-a" / "cpu.weight").read_text() == "1000"
+    assert (memory / "hms-a" / "memory.limit_in_bytes").read_text() == "as it was"
 
 
 def test_a_cpuset_that_was_narrowed_is_left_alone(tmp_path: Path) -> None:
