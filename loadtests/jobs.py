@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loadtests.driver import ANNOTATION, identity
 from loadtests.plan import LoadPlan
 
 RUN_LABEL = "hms.load/run"
@@ -75,7 +76,7 @@ def job(
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, "annotations": {ANNOTATION: identity()}},
         "spec": {
             "parallelism": pods,
             "completions": pods,

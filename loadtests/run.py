@@ -13,6 +13,7 @@ from hms.evidence import LoadRun
 from hms.evidence_directory import EvidenceDirectory
 from hms.inventory import Inventory
 from hms.kubectl import Kubectl
+from loadtests.driver import ANNOTATION, surely_dead
 from loadtests.jobs import RUN_LABEL, SETTLE_SECONDS, Manifest, master_job, worker_job
 from loadtests.plan import RESULT_MARKER, LoadPlan, make_plan
 from loadtests.summary import summary_lines
@@ -21,6 +22,7 @@ Progress = Callable[[str], None]
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.3
+JOB_ENDS = {"Complete", "Failed"}
 
 
 def run_load(
@@ -49,11 +51,11 @@ def run_plan(
     """Run a plan with Locust in the stack's namespace, write its record, and return it.
 
     Raises `LoadError` if the generator did not begin, lost a part, or its account does not add up: nothing is written
-    then. The Jobs are removed in any case; those that an earlier, killed run left behind are removed first.
+    then. The Jobs are removed in any case; those that a dead driver left behind are removed first. Two runs at once
+    would spoil each other's figures: the second is refused.
     """
     cluster = kubectl.within(inventory.namespace)
-    if _remove_jobs(cluster, RUN_LABEL):
-        progress("removed the generator of an earlier run that was cut off")
+    _make_room(cluster, progress)
     run = token_hex(4)
     try:
         _apply(cluster, master_job(plan, run=run, image=inventory.loadgen_image))
@@ -114,12 +116,23 @@ def _apply(cluster: Kubectl, manifest: Manifest) -> None:
     cluster.run("create", "-f", "-", stdin=json.dumps(manifest))
 
 
-def _remove_jobs(cluster: Kubectl, selector: str) -> bool:
-    removed = cluster.run(
-        "delete", "jobs", "-l", selector, "--cascade=foreground", "--ignore-not-found", "-o", "name",
-        timeout_seconds=60.0,
-    )  # fmt: skip
-    return bool(removed.strip())
+def _make_room(cluster: Kubectl, progress: Progress) -> None:
+    """Remove what is left of runs that have ended or lost their driver; `LoadError` if one is under way."""
+    for job in cluster.get("jobs", "-l", RUN_LABEL)["items"]:
+        name, metadata = job["metadata"]["name"], job["metadata"]
+        ended = any(c["status"] == "True" for c in job["status"].get("conditions", ()) if c["type"] in JOB_ENDS)
+        if not ended and not surely_dead(metadata.get("annotations", {}).get(ANNOTATION, "")):
+            raise LoadError(
+                f"load: another run is under way in {cluster.namespace}: Job {name}",
+                remedy="Wait for it. Its Job ends by itself, at the latest "
+                f"{SETTLE_SECONDS} s after the run's own duration.",
+            )
+        _remove_jobs(cluster, f"{RUN_LABEL}={metadata['labels'][RUN_LABEL]}")
+        progress(f"removed {name}, which an earlier run left behind")
+
+
+def _remove_jobs(cluster: Kubectl, selector: str) -> None:
+    cluster.run("delete", "jobs", "-l", selector, "--cascade=foreground", "--ignore-not-found", timeout_seconds=60.0)
 
 
 def _wait_for_pods(cluster: Kubectl, run: str, part: str, count: int) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ say sockets
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed -n 's/^ *[0-9]*: \([0-9A-F]*:[0-9A-F]*\) [0-9A-F:]* LISTEN .*/\1/p'
 values=$(for path in PATHS; do for file in "$path" "$path"/*; do
     if [ -f "$file" ]; then cat "$file"; echo; fi; done; done | grep -v '^$')
-read=0; leaks=''; closed=''
+read=0; leaks=''; closed=''; unread=''
 for process in /proc/[0-9]*; do
     for part in environ cmdline; do
         # Into nothing first: a process that has ended meanwhile is no finding, one that cannot be read is.
@@ -36,8 +36,13 @@ for process in /proc/[0-9]*; do
             read=$((read + 1))
             if [ -n "$values" ] && printf '%s\n' "$values" | grep -qaF -f - "$process/$part"; then
                 leaks="$leaks $(sed 's/ .*//' "$process/comm"):$part"; fi
-        elif [ -d "$process" ]; then closed="$closed ${process#/proc/}:$part"; fi
+        else unread="$unread $process/$part"; fi
     done
+done
+# A process that is just ending is still listed and cannot be read any more; it has a second to be gone.
+if [ -n "$unread" ]; then sleep 1; fi
+for file in $unread; do
+    if [ -d "${file%/*}" ] && ! cat "$file" > /dev/null 2>&1; then closed="$closed ${file#/proc/}"; fi
 done
 say values; printf '%s\n' "$values" | grep -c .
 say read; echo $read

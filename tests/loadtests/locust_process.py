@@ -4,6 +4,8 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +26,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(*arguments: str, locustfile: Path = LOCUSTFILE) -> subprocess.Popen[str]:
-    """Start Locust in the checkout."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", str(locustfile), *arguments],
+@contextmanager
+def locust(*arguments: str, locustfile: Path = LOCUSTFILE) -> Iterator[subprocess.Popen[str]]:
+    """Run Locust in the checkout; what still runs at the end is killed."""
+    command = [sys.executable, "-m", "locust", "-f", str(locustfile), *arguments]
+    with subprocess.Popen(
+        command,
         cwd=project_root(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def finish(process: subprocess.Popen[str], *, timeout_seconds: float = 60.0) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], *, timeout_seconds: float = 120.0) -> tuple[int, str, str]:
     """Wait for its end, at most so long, and return exit code, standard output and standard error."""
-    try:
-        out, err = process.communicate(timeout=timeout_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
+    out, err = process.communicate(timeout=timeout_seconds)
     return process.returncode, out, err
+
+
+def run(*arguments: str, locustfile: Path = LOCUSTFILE) -> tuple[int, str, str]:
+    """Run Locust to its end."""
+    with locust(*arguments, locustfile=locustfile) as process:
+        return finish(process)
 
 
 def open_loop_arguments(

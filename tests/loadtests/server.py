@@ -42,7 +42,7 @@ class StallingServer:
         self._thread.join()
         self._loop.close()
 
-    def wait_for_requests(self, count: int, *, timeout_seconds: float = 30.0) -> None:
+    def wait_for_requests(self, count: int, *, timeout_seconds: float = 120.0) -> None:
         """Wait until that many requests have come in; `TimeoutError` if they do not."""
         with self._counted:
             if not self._counted.wait_for(lambda: self.requests >= count, timeout_seconds):

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # the package ships no types
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hms.evidence import LoadRun
@@ -48,6 +48,7 @@ def merged(*records: WorkerRecord) -> LoadRun:
     return merge_records(records, scenario="first", rate_per_second=10, duration_seconds=1, seed=1)
 
 
+@settings(deadline=None)
 @given(seen=st.lists(arrivals, max_size=60), cuts=st.lists(st.integers(0, 60), max_size=3))
 def test_workers_add_up_to_what_one_would_have_seen(seen: list[Arrival], cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(seen)]
@@ -59,6 +60,7 @@ def test_workers_add_up_to_what_one_would_have_seen(seen: list[Arrival], cuts: l
     assert merged(*reversed(parts)) == together
 
 
+@settings(deadline=None)
 @given(seen=st.lists(arrivals, max_size=60))
 def test_every_arrival_is_accounted_for(seen: list[Arrival]) -> None:
     run = merged(account(seen))

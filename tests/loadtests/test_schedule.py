@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.popularity import Zipf
@@ -16,12 +16,14 @@ rates = st.floats(min_value=0.5, max_value=5000)
 seeds = st.integers(min_value=0, max_value=2**32)
 
 
+@settings(deadline=None)
 @given(rate=rates, seed=seeds)
 def test_arrivals_come_in_order_and_before_the_end(rate: float, seed: int) -> None:
     offsets = list(islice(poisson_offsets_ns(rate_per_second=rate, seconds=1.0, random=Random(seed)), 2000))
     assert all(0 <= a <= b < NANOSECONDS for a, b in pairwise(offsets))
 
 
+@settings(deadline=None)
 @given(rate=rates, seed=seeds)
 def test_a_seed_gives_the_same_arrivals_however_long_the_run(rate: float, seed: int) -> None:
     endless = poisson_offsets_ns(rate_per_second=rate, seconds=None, random=Random(seed))
@@ -41,6 +43,7 @@ def test_gaps_are_those_of_a_poisson_process() -> None:
     assert sum(gap > 0.01 for gap in gaps) / count == pytest.approx(0.3679, abs=0.01)
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 300), exponent=st.floats(0, 3), seed=seeds)
 def test_zipf_draws_what_is_there(size: int, exponent: float, seed: int) -> None:
     law = Zipf(size=size, exponent=exponent)
@@ -64,6 +67,7 @@ def test_zipf_refuses_what_is_no_law(size: int, exponent: float, named: str) -> 
         Zipf(size=size, exponent=exponent)
 
 
+@settings(deadline=None)
 @given(rank=st.integers(0, SAMPLE_SIZE - 1), seed=seeds)
 def test_a_query_is_typed_from_words_of_its_term(rank: int, seed: int) -> None:
     description = load_terms()[rank].description
