@@ -32,9 +32,10 @@ def test_a_preview_finds_the_language_host_and_the_plugin_without_a_warning(
     (tmp_path / "Pulumi.yaml").write_text("name: trivial\nruntime: python\n")
     (tmp_path / "__main__.py").write_text(PROGRAM)
     (tmp_path / "backend").mkdir()
-    tools = toolbox.environment()
+    # The interpreter of this test, which has the packages, before the machine's.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     environment = {
-        **os.environ, **tools, "PATH": f"{tools['PATH']}{os.pathsep}{Path(sys.executable).parent}",
+        **os.environ, **toolbox.environment(),
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/backend", "PULUMI_CONFIG_PASSPHRASE": "of a test",
     }  # fmt: skip
 
