@@ -35,13 +35,21 @@ START_NS = 1_000 * SECOND
 FAULT_NS = START_NS + 3 * SECOND
 
 
+WriterName = Literal["postgres", "redis", "app"]
+CLAIM_COUNT = len(load_catalogue(default_catalogue_directory()).claims)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """A trial of 12 s with the fault at 3 s; `gap_ms` None means that no write was acknowledged after it."""
+    """A trial of 12 s with the fault at 3 s; `gap_ms` None means that no write was acknowledged after it.
+
+    What is planted is planted in `writer`; the `bystanders` write beside it and meet the same gap, nothing else.
+    """
 
     drill: str = "postgres-kill-primary"
     number: int = 1
-    writer: str = "postgres"
+    writer: WriterName = "postgres"
+    bystanders: tuple[WriterName, ...] = ()
     gap_ms: int | None = 1200
     interval_ms: int = 20
     lost: int = 0
@@ -86,9 +94,16 @@ def _answer(plan: TrialPlan, sent: int, chance: random.Random) -> tuple[Outcome,
 
 def write_trial(evidence: EvidenceDirectory, plan: TrialPlan) -> None:
     """Write one trial with what the plan plants."""
+    _write_writer(evidence, plan)
+    for name in plan.bystanders:
+        _write_writer(evidence, TrialPlan(drill=plan.drill, number=plan.number, writer=name, gap_ms=plan.gap_ms))
+    evidence.write(f"{plan.path}/trial.json", trial(plan))
+
+
+def _write_writer(evidence: EvidenceDirectory, plan: TrialPlan) -> None:
     ledger = records(plan)
-    for record in ledger:
-        evidence.append(f"{plan.path}/{plan.writer}.ledger.jsonl", record)
+    content = b"".join(msgspec.json.encode(record) + b"\n" for record in ledger)
+    evidence.write_bytes(f"{plan.path}/{plan.writer}.ledger.jsonl", content)
     keys = {r.seq: r.key for r in ledger if isinstance(r, Intent)}
     by_outcome: dict[str, list[str]] = {"acknowledged": [], "refused": [], "unknown": []}
     for record in ledger:
@@ -107,7 +122,6 @@ def write_trial(evidence: EvidenceDirectory, plan: TrialPlan) -> None:
         lines = [msgspec.json.encode(Present(key=key, count=count)) for key, count in sorted(present.items())]
         content = b"".join(line + b"\n" for line in lines)
         evidence.write_bytes(f"{plan.path}/{plan.writer}.present.{node}.jsonl", content)
-    evidence.write(f"{plan.path}/trial.json", trial(plan))
 
 
 def trial(plan: TrialPlan) -> Trial:
@@ -127,13 +141,12 @@ def trial(plan: TrialPlan) -> Trial:
             Event(at_ns=FAULT_NS + gap_ns - 60 * MS, source="kubernetes", what="Endpoints point to the new primary"),
             Event(at_ns=FAULT_NS + gap_ns + 4000 * MS, source="patroni", what=f"{plan.writer}-0 streams again"),
         ),
-        writers=(
+        writers=tuple(
             Writer(
-                name=plan.writer,  # type: ignore[arg-type]  # a plan may name any writer, the wrong ones too
-                rate_per_second=1000 / plan.interval_ms,
-                nodes=(f"{plan.writer}-0", f"{plan.writer}-1", f"{plan.writer}-2"),
-                authoritative=f"{plan.writer}-1",
-            ),
+                name=name, rate_per_second=1000 / plan.interval_ms, nodes=(f"{name}-0", f"{name}-1", f"{name}-2"),
+                authoritative=f"{name}-1",
+            )
+            for name in (plan.writer, *plan.bystanders)
         ),
     )  # fmt: skip
 
@@ -270,12 +283,16 @@ def sample_evidence(
     write_checks(evidence)
     evidence.write("load/first/1/load.json", load_run())
     for number, gap in enumerate(gap_ms, start=1):
-        write_trial(evidence, TrialPlan(number=number, gap_ms=gap, lost=lost if number == 1 else 0))
+        planted = lost if number == 1 else 0
+        write_trial(evidence, TrialPlan(number=number, gap_ms=gap, lost=planted, bystanders=("app",)))
         redis_gap = None if gap is None else gap // 2
         write_trial(
             evidence,
-            TrialPlan(drill="redis-kill-primary", writer="redis", number=number, gap_ms=redis_gap, lost=number % 2),
-        )
+            TrialPlan(
+                drill="redis-kill-primary", writer="redis", number=number, gap_ms=redis_gap, lost=number % 2,
+                bystanders=("app",),
+            ),
+        )  # fmt: skip
     judge_directory(evidence, catalogue=load_catalogue(default_catalogue_directory()))
     evidence.seal()
     return evidence

@@ -10,7 +10,7 @@ from hms.cli.main import cli
 from hms.errors import BreachError, EvidenceError, HmsError, UsageError
 from hms.evidence_directory import EvidenceDirectory
 from hms.judgement import VERDICTS
-from tests.hms.evidence_samples import TrialPlan, sample_evidence, write_trial
+from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, write_trial
 
 
 def run(*arguments: str) -> Result:
@@ -30,7 +30,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_judge_prints_the_verdicts(good: Path) -> None:
     result = run("judge", str(good))
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1] == "15 claims: 15 PASSED"
+    assert result.output.splitlines()[-1] == f"{CLAIM_COUNT} claims: {CLAIM_COUNT} PASSED"
 
 
 def test_judge_as_json_is_verdicts_json(good: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_breach_is_exit_code_1(tmp_path: Path) -> None:
     result = run("judge", str(tmp_path / "run"))
     error = error_of(result, BreachError)
     assert error.exit_code == 1
-    assert str(error) == "2 of 15 claims FAILED: postgres-lost, postgres-lost-on-replica"
+    assert str(error) == f"2 of {CLAIM_COUNT} claims FAILED: postgres-lost, postgres-lost-on-replica"
 
 
 def test_judge_keeps_its_verdicts_in_evidence_that_is_not_sealed(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_directory_that_is_not_there_is_exit_code_2(tmp_path: Path, command: s
 def test_verify(good: Path) -> None:
     result = run("verify", str(good))
     assert result.exit_code == 0, result.output
-    assert "15 verdicts follow from them, byte for byte" in result.output
-    assert json.loads(run("verify", str(good), "--json").output)["verdicts"] == 15
+    assert f"{CLAIM_COUNT} verdicts follow from them, byte for byte" in result.output
+    assert json.loads(run("verify", str(good), "--json").output)["verdicts"] == CLAIM_COUNT
 
 
 def test_verify_names_the_first_changed_file(tmp_path: Path) -> None:
@@ -111,4 +111,4 @@ def test_report_in_other_forms(good: Path, tmp_path: Path) -> None:
     result = run("report", str(good), *arguments, "--compare", str(good))
     assert result.exit_code == 0, result.output
     assert {path.name for path in tmp_path.iterdir()} == set(names.values())
-    assert "15 claims, 0 worse in B" in result.output
+    assert f"{CLAIM_COUNT} claims, 0 worse in B" in result.output

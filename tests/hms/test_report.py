@@ -21,7 +21,7 @@ from hms.report.plots import claim_plot
 from hms.report.svg import Drawing, Scale
 from hms.report.table import summary, verdict_table
 from hms.report.tables import runs_csv, verdicts_csv
-from tests.hms.evidence_samples import TrialPlan, sample_evidence, trial, write_frame, write_trial
+from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, trial, write_frame, write_trial
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -96,7 +96,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(
 
 def test_verdicts_come_first_and_the_failed_ones_before_all(bad: EvidenceDirectory, tmp_path: Path) -> None:
     text = page(bad, tmp_path / "r.html")
-    assert "<h1>3 of 15 claims FAILED</h1>" in text
+    assert f"<h1>3 of {CLAIM_COUNT} claims FAILED</h1>" in text
     badges = re.findall(r'class="badge (\w+)"', text.split("<tbody>")[1].split("</tbody>")[0])
     assert badges == sorted(badges, key=["FAILED", "INCONCLUSIVE", "PASSED", "NOT_APPLICABLE"].index)
     assert badges.count("FAILED") == 3
@@ -119,7 +119,7 @@ def test_nothing_from_evidence_becomes_markup(bad: EvidenceDirectory, tmp_path: 
 
 def test_the_page_says_how_to_check_it_and_what_was_not_tested(good: EvidenceDirectory, tmp_path: Path) -> None:
     text = page(good, tmp_path / "r.html")
-    assert "<h1>All 15 claims held</h1>" in text
+    assert f"<h1>All {CLAIM_COUNT} claims held</h1>" in text
     for command in ("hms verify run", "hms judge run --json", "sha256sum run/manifest.json"):
         assert command in text
     assert "Node: power loss, freeze, isolation" in text
@@ -155,7 +155,7 @@ def test_evidence_of_a_single_load_or_nothing_known_can_be_shown(tmp_path: Path)
     evidence.write("note.json", {})
     text = page(evidence, tmp_path / "r.html")
     assert "not sealed" in text
-    assert "No claim failed; 0 of 15 held" in text
+    assert f"No claim failed; 0 of {CLAIM_COUNT} held" in text
 
 
 def test_a_trial_that_could_not_be_tried_is_shown(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_terminal_table(bad: EvidenceDirectory) -> None:
     assert lines[0].split() == ["VERDICT", "CLAIM", "FIGURE", "BOUND", "RUNS"]
     lost = next(line for line in lines if " postgres-lost " in line)
     assert " ".join(lost.split()) == "FAILED postgres-lost 7 writes sum = 0 writes 2 (+2 set aside)"
-    assert lines[-1] == summary(verdicts) == "15 claims: 3 FAILED, 12 INCONCLUSIVE"
+    assert lines[-1] == summary(verdicts) == f"{CLAIM_COUNT} claims: 3 FAILED, {CLAIM_COUNT - 3} INCONCLUSIVE"
     coloured = verdict_table(claims, verdicts, colour=True)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == table
     assert "\x1b[31m" in coloured
@@ -184,7 +184,9 @@ def test_junit_xml(bad: EvidenceDirectory) -> None:
     content = junit_xml(read_report(bad))
     assert content == junit_xml(read_report(bad))
     suite = ElementTree.fromstring(content)[0]
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("15", "3", "12")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == tuple(
+        map(str, (CLAIM_COUNT, 3, CLAIM_COUNT - 3))
+    )
     cases = {case.get("name"): case for case in suite}
     assert cases["postgres-lost"].find("failure") is not None
     skipped = cases["redis-duplicated"].find("skipped")
@@ -211,7 +213,7 @@ def test_two_runs_side_by_side(good: EvidenceDirectory, bad: EvidenceDirectory) 
     assert rows["postgres-lost"].worse
     assert rows["postgres-kill-primary-write-gap"].change is None
     assert not any(row.worse for row in compare(before, before))
-    assert comparison_table(before, after).endswith("15 claims, 15 worse in B")
+    assert comparison_table(before, after).endswith(f"{CLAIM_COUNT} claims, {CLAIM_COUNT} worse in B")
 
 
 def test_a_scale_has_round_ticks_within_it() -> None:

@@ -13,7 +13,7 @@ from hms.evidence_directory import MANIFEST, EvidenceDirectory, encode_record, m
 from hms.judgement import CLAIMS, VERDICTS, judge_directory, judgement_of
 from hms.verdict import Verdicts
 from hms.verify import verify
-from tests.hms.evidence_samples import TrialPlan, sample_evidence, write_trial
+from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, write_trial
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_verdicts_left_out_are_noticed(copied: EvidenceDirectory) -> None:
     verdicts = msgspec.json.decode(copied.files()[VERDICTS], type=Verdicts).verdicts
     (copied.path / VERDICTS).write_bytes(encode_record(Verdicts(verdicts=verdicts[:-1])))
     reseal(copied)
-    with pytest.raises(EvidenceError, match="14 verdicts are recorded, 15 recomputed"):
+    with pytest.raises(EvidenceError, match=f"{CLAIM_COUNT - 1} verdicts are recorded, {CLAIM_COUNT} recomputed"):
         verify(copied)
 
 
@@ -143,8 +143,8 @@ def test_damaged_evidence_is_inconclusive_for_the_claims_that_it_touches(copied:
     assert judgement.damaged == (name,)
     outcomes = {verdict.claim: verdict.outcome for verdict in judgement.verdicts}
     assert {claim for claim, outcome in outcomes.items() if outcome == "INCONCLUSIVE"} == {
-        "postgres-duplicated", "postgres-kill-primary-write-gap", "postgres-lost", "postgres-lost-on-replica",
-        "postgres-resurrected",
+        "app-lost", "postgres-duplicated", "postgres-kill-primary-write-gap", "postgres-lost",
+        "postgres-lost-on-replica", "postgres-resurrected",
     }  # fmt: skip
     with pytest.raises(EvidenceError, match="outcome is recorded as 'PASSED', recomputed as 'INCONCLUSIVE'"):
         judge_directory(copied)
