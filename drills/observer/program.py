@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from drills.observer.effective import effective_timers
 from drills.observer.judgement import (
@@ -69,29 +69,22 @@ class Observer:
             await self._pause()
 
     async def _watch_redis(self, node: str) -> None:
-        settings = self._settings.redis
-        connection: RedisConnection | None = None
+        asker = Asker(self._open, node, self._settings.redis.port, ask_redis)
         while True:
-            if connection is None:
-                connection = await _or_none(self._open(node, settings.port))
-            answer = await _or_none(ask_redis(connection)) if connection else None
-            if connection is not None and answer is None:
-                connection.abandon()
-                connection = None
+            answer = await asker.answer()
             before, self._nodes[node] = self._nodes[node], answer
             self._see("redis", redis_changes(node, before, answer))
             await self._pause()
 
     async def _watch_sentinel(self, sentinel: str) -> None:
         settings = self._settings.redis
-        connection: RedisConnection | None = None
+
+        async def ask(connection: RedisConnection) -> SentinelView:
+            return await ask_sentinel(connection, settings.master_name)
+
+        asker = Asker(self._open, sentinel, settings.sentinel_port, ask)
         while True:
-            if connection is None:
-                connection = await _or_none(self._open(sentinel, settings.sentinel_port))
-            answer = await _or_none(ask_sentinel(connection, settings.master_name)) if connection else None
-            if connection is not None and answer is None:
-                connection.abandon()
-                connection = None
+            answer = await asker.answer()
             before, self._views[sentinel] = self._views[sentinel], answer
             if before is not None and answer is None:
                 self._see("sentinel", [f"{sentinel}: does not answer"])
@@ -143,6 +136,44 @@ class Observer:
     async def _pause(self) -> None:
         calm = self._told is not None and self._told[0].steady and self._told[1].steady
         await asyncio.sleep(CALM_SECONDS if calm else ALERT_SECONDS)
+
+
+class Asker(Generic[T]):
+    """Asks one server one question again and again, over a connection that it keeps as long as it lasts.
+
+    A connection that broke is made anew before the server is said not to answer: Redis closes its clients' connections
+    whenever its role changes.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[str, int], Awaitable[RedisConnection]],
+        host: str,
+        port: int,
+        question: Callable[[RedisConnection], Awaitable[T]],
+    ) -> None:
+        self._dial = dial
+        self._host = host
+        self._port = port
+        self._question = question
+        self._connection: RedisConnection | None = None
+
+    async def answer(self) -> T | None:
+        """Return the answer, or None where there is none."""
+        for _ in range(2):
+            kept = self._connection
+            if kept is None:
+                self._connection = await _or_none(self._dial(self._host, self._port))
+            if self._connection is None:
+                return None
+            found = await _or_none(self._question(self._connection))
+            if found is not None:
+                return found
+            self._connection.abandon()
+            self._connection = None
+            if kept is None:
+                return None
+        return None
 
 
 async def _or_none(question: Awaitable[T]) -> T | None:
