@@ -11,7 +11,7 @@ prove: .venv/.complete
 	@.venv/bin/hms prove $(ARGS)
 
 test: lint
-	.venv/bin/hms tools --for tests
+	.venv/bin/hms tools stack cluster images tests
 	.venv/bin/python -m pytest $(ARGS)
 
 lint: .venv/.complete

@@ -8,7 +8,7 @@ import click
 
 from hms.errors import UsageError
 from hms.paths import tools_bin
-from hms.tools.catalogue import Catalogue, Group, Tool
+from hms.tools.catalogue import ON_DEMAND, Catalogue, Group, Tool
 from hms.tools.install import installer, toolbox
 from hms.tools.listing import as_document, as_table
 
@@ -25,7 +25,8 @@ def tools(names: tuple[str, ...], only_list: bool, as_json: bool, only_path: boo
     download, or apt-get); else a build from Go modules whose versions and sums are pinned in tools/. What is
     downloaded or built is kept in the user's cache, and links to all commands in one folder (--path).
 
-    Without a name all are meant; a GROUP is stack, cluster, images or build. Exit code 1 if one could not be had.
+    Without a name all are meant that a user needs; a GROUP is stack, cluster, images, build or tests.
+    Exit code 1 if one could not be had.
     """
     if only_path:
         click.echo(tools_bin())
@@ -35,13 +36,13 @@ def tools(names: tuple[str, ...], only_list: bool, as_json: bool, only_path: boo
     if only_list:
         standings = able.survey(chosen, thorough=True)
     else:
-        # Go is had when a build asks for it, or when the user names it.
-        wanted = [tool for tool in chosen if names or tool.groups != ("build",)]
+        # Go is had when a build asks for it, what only the tests need when they are run, each when the user names it.
+        wanted = [tool for tool in chosen if names or not ON_DEMAND.issuperset(tool.groups)]
         standings = able.install(wanted, thorough=True)
         standings += able.survey([tool for tool in chosen if tool not in wanted])
     click.echo(json.dumps(as_document(standings), indent=2) if as_json else as_table(standings))
     if not only_list:
-        toolbox([standing for standing in standings if standing.installed or names or not standing.only_to_build])
+        toolbox([standing for standing in standings if standing.installed or names or not standing.on_demand])
 
 
 def _chosen(pins: Catalogue, names: Sequence[str]) -> tuple[Tool, ...]:

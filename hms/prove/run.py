@@ -147,12 +147,17 @@ def prove(plan: ProvePlan) -> Proof:
     home = ProveHome(plan.stack, plan.cluster if plan.own_cluster else str(plan.context))
     with _terminated_as_interrupted(), home.locked():
         goes_on = home.continues
-        home.prepare(plan.cluster_settings)
-        _refuse_unless_drills_allowed(plan, home)
-        evidence = _new_evidence(plan)
+        try:
+            home.prepare(plan.cluster_settings)
+            _refuse_unless_drills_allowed(plan, home)
+            evidence = _new_evidence(plan)
+        except UsageError:
+            if not goes_on:
+                home.remove()
+            raise
         progress = Progress(_count_steps(plan), on_step=lambda step: evidence.append("steps.jsonl", step))
         if goes_on:
-            progress.line(f"an earlier run on {home.path.name} did not finish; going on from what it left")
+            progress.line(f"going on from what an earlier run left on {home.path.name}")
         prover = Prover(plan, home, evidence, progress)
         try:
             prover.measure(*prover.provision())

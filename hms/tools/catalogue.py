@@ -15,7 +15,9 @@ from hms.errors import InvalidSpecError, ToolError, UsageError
 from hms.paths import project_root
 from hms.tools.version import Range
 
-Group = Literal["stack", "cluster", "images", "build"]
+Group = Literal["stack", "cluster", "images", "build", "tests"]
+ON_DEMAND: frozenset[Group] = frozenset({"build", "tests"})
+"""Groups whose tools are had only when they are asked for."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hms.errors import ToolError
 from hms.paths import cache_home
-from hms.tools.catalogue import Catalogue, Tool, catalogue
+from hms.tools.catalogue import ON_DEMAND, Catalogue, Tool, catalogue
 from hms.tools.debian import install_packages
 from hms.tools.download import Network, download_tool, network
 from hms.tools.gobuild import build_with_go
@@ -42,9 +42,9 @@ class Standing:
         return bool(self.origin)
 
     @property
-    def only_to_build(self) -> bool:
-        """Say whether the tool is needed only when another one must be built."""
-        return self.tool.groups == ("build",)
+    def on_demand(self) -> bool:
+        """Say whether the tool is needed only by a build or by the tests."""
+        return ON_DEMAND.issuperset(self.tool.groups)
 
 
 @dataclass(frozen=True, slots=True)

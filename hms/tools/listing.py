@@ -44,7 +44,7 @@ def as_table(standings: Sequence[Standing]) -> str:
 def _state(standing: Standing) -> str:
     if standing.installed:
         return "ready"
-    return "not needed" if standing.only_to_build else "missing"
+    return "not needed" if standing.on_demand else "missing"
 
 
 def _path(standing: Standing) -> str:
