@@ -6,6 +6,7 @@ open without having been declared shows as well.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hms.inventory import Inventory
 
@@ -61,3 +62,15 @@ def parse_connected(text: str) -> dict[tuple[str, int], bool]:
         address, port, outcome = line.split()
         found[(address, int(port))] = outcome == "open"
     return found
+
+
+def denies_all(policy: Mapping[str, Any]) -> bool:
+    """Tell whether a NetworkPolicy's spec forbids every pod every connection, in and out."""
+    every_pod = not policy.get("podSelector")
+    both_ways = set(policy.get("policyTypes", ())) == {"Ingress", "Egress"}
+    return every_pod and both_ways and not policy.get("ingress") and not policy.get("egress")
+
+
+def allows_all(policy: Mapping[str, Any]) -> bool:
+    """Tell whether a NetworkPolicy's spec has a rule without any peer and port: it lets everyone in or out."""
+    return any(not rule for way in ("ingress", "egress") for rule in policy.get(way) or ())

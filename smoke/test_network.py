@@ -2,7 +2,15 @@
 
 from smoke.checks import Checks
 from smoke.client import Client
-from smoke.network import Attempt, attempts, connect_script, declared, parse_connected
+from smoke.network import (
+    Attempt,
+    allows_all,
+    attempts,
+    connect_script,
+    declared,
+    denies_all,
+    parse_connected,
+)
 from smoke.stack import RunningStack
 
 CLIENT = "loadgen"
@@ -18,6 +26,15 @@ def test_declared_flows_are_open_and_no_others(stack: RunningStack, client: Clie
         _check(stack, tries, stack.ask(place, connect_script(tries)), checks)
     tries = attempts(stack.inventory, {name: listed[:1] for name, listed in addresses.items()}, source=CLIENT)
     _check(stack, tries, client.connect(connect_script(tries)), checks)
+
+
+def test_what_is_not_allowed_is_denied(stack: RunningStack, checks: Checks) -> None:
+    """A policy denies every pod of the namespace everything, so that one which nobody thought of has no flow at all."""
+    policies = stack.kubectl.get("networkpolicies")["items"]
+    denying = [policy["metadata"]["name"] for policy in policies if denies_all(policy["spec"])]
+    checks.equal("network.default_denial", stack.inventory.namespace, declared=1, observed=len(denying))
+    opening = [policy["metadata"]["name"] for policy in policies if allows_all(policy["spec"])]
+    checks.equal("network.open_to_all", stack.inventory.namespace, declared=(), observed=opening)
 
 
 def _check(stack: RunningStack, tries: list[Attempt], answer: str, checks: Checks) -> None:
