@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from hms.catalogue import load_catalogue
-from hms.errors import BreachError
+from hms.errors import BreachError, UsageError
 from hms.evidence_directory import EvidenceDirectory, encode_record
 from hms.judgement import judgement_of, keep_judgement
 from hms.report.table import verdict_table
@@ -20,13 +20,16 @@ DIRECTORY = click.argument("directory", type=click.Path(path_type=Path))
 @click.command()
 @DIRECTORY
 @click.option("--claims", type=click.Path(path_type=Path), help="Judge by this directory of claims, and keep nothing.")
+@click.option("--seal", is_flag=True, help="Close the evidence afterwards, so that it can be verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, the bytes of verdicts.json.")
-def judge(directory: Path, claims: Path | None, as_json: bool) -> None:
+def judge(*, directory: Path, claims: Path | None, seal: bool, as_json: bool) -> None:
     """Hold the claims against the evidence in DIRECTORY and print the verdicts.
 
     The evidence's own claims.json is used, or else the checkout's catalogue. The verdicts are kept in the evidence
     unless it is sealed; judged again, they must be the same bytes. Exit code 1 if a claim FAILED.
     """
+    if claims and seal:
+        raise UsageError("--seal with --claims: these verdicts are not kept, so there is nothing to seal")
     evidence = EvidenceDirectory(directory)
     judgement = judgement_of(evidence, catalogue=load_catalogue(claims) if claims else None)
     if as_json:
@@ -37,6 +40,8 @@ def judge(directory: Path, claims: Path | None, as_json: bool) -> None:
         click.echo(f"damaged: {directory / name} is not what the manifest says", err=True)
     if not claims:
         keep_judgement(evidence, judgement)
+    if seal and not evidence.sealed:
+        evidence.seal()
     failed = [verdict.claim for verdict in judgement.verdicts if verdict.outcome == "FAILED"]
     if failed:
         raise BreachError(f"{len(failed)} of {len(judgement.verdicts)} claims FAILED: {', '.join(failed)}")

@@ -15,10 +15,12 @@ FAMILIES = (
     ("Redis: primary frozen", ("redis-freeze",)),
     ("Redis: pod deleted", ("redis-delete",)),
     ("Redis: planned failover", ("redis-failover", "redis-switchover")),
+    ("Redis: a replica killed", ("redis-kill-replica",)),
     ("Redis: primary reborn empty", ("redis-empty", "redis-reborn")),
     ("Redis: Sentinels lost", ("redis-sentinel", "sentinel")),
     ("Redis: memory full, slow command", ("redis-memory", "redis-slow")),
-    ("App: pods killed, out of memory, starved of CPU", ("app-",)),
+    ("App: a pod deleted", ("app-delete",)),
+    ("App: all but one killed, out of memory, starved of CPU", ("app-kill", "app-memory", "app-cpu")),
     ("Node: power loss, freeze, isolation", ("node-",)),
     ("Cluster: API server stopped, DNS stopped, everything restarted", ("cluster-",)),
 )

@@ -53,6 +53,15 @@ def test_judge_keeps_its_verdicts_in_evidence_that_is_not_sealed(tmp_path: Path)
     assert (tmp_path / VERDICTS).read_bytes() == first
 
 
+def test_judge_closes_evidence_so_that_it_can_be_verified(tmp_path: Path) -> None:
+    write_trial(EvidenceDirectory(tmp_path), TrialPlan())
+    assert run("judge", str(tmp_path), "--seal").exit_code == 0
+    assert run("judge", str(tmp_path), "--seal").exit_code == 0
+    assert run("verify", str(tmp_path)).exit_code == 0
+    error = error_of(run("judge", str(tmp_path), "--seal", "--claims", "claims"), UsageError)
+    assert "nothing to seal" in str(error)
+
+
 def test_judge_by_other_claims_keeps_nothing(tmp_path: Path) -> None:
     evidence = EvidenceDirectory(tmp_path / "run")
     write_trial(evidence, TrialPlan(gap_ms=1200))
