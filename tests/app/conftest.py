@@ -44,7 +44,7 @@ def database_environment(empty_postgres: Postgres, password_file: Path) -> dict[
 def first_load(database_environment: dict[str, str]) -> Process:
     """Return the first `python -m app.load`, ended."""
     process = start_load(**database_environment)
-    assert process.wait(seconds=120) == 0, process.output
+    assert process.wait() == 0, process.output
     return process
 
 

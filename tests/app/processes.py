@@ -16,6 +16,9 @@ from typing import Self
 PACKAGES = ("postgresql-15", "redis-server", "redis-sentinel")
 """Debian packages that these tests need; any version of Postgres from 15 on serves."""
 
+PATIENCE_SECONDS = 120.0
+"""How long anything may take on a machine that has other work; nothing waits that long where it does what it should."""
+
 
 class Process:
     """A child whose output is read line by line, so that a test waits for what it says and not for time to pass."""
@@ -47,12 +50,8 @@ class Process:
         self._reader.start()
 
     def started(self, pattern: str) -> Self:
-        """Return this process once it said `pattern`; one that never does is not left behind."""
-        try:
-            self.wait_for(pattern)
-        except AssertionError:
-            self.kill()
-            raise
+        """Return this process once it said `pattern`."""
+        self.wait_for(pattern)
         return self
 
     @property
@@ -63,8 +62,15 @@ class Process:
     def output(self) -> str:
         return "".join(self.lines)
 
-    def wait_for(self, pattern: str, *, seconds: float = 30) -> re.Match[str]:
-        """Return the match of `pattern` in the first line that has one. Fails if the child ends before."""
+    def wait_for(self, pattern: str, *, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
+        """Return the match of `pattern` in the first line that has one; without one, kill the child and fail."""
+        found = self._search(pattern, seconds)
+        if found is None:
+            self.kill()
+            raise AssertionError(f"never said {pattern!r}:\n{self.output}")
+        return found
+
+    def _search(self, pattern: str, seconds: float) -> re.Match[str] | None:
         expression = re.compile(pattern)
         deadline = time.monotonic() + seconds
         seen = 0
@@ -75,11 +81,15 @@ class Process:
                         return found
                 seen = len(self.lines)
                 if self._ended or not self._said.wait(max(0.0, deadline - time.monotonic())):
-                    raise AssertionError(f"never said {pattern!r}:\n{self.output}")
+                    return None
 
-    def wait(self, *, seconds: float = 30) -> int:
-        """Return the exit code once the child has ended and all it said was read."""
-        code = self._child.wait(seconds)
+    def wait(self, *, seconds: float = PATIENCE_SECONDS) -> int:
+        """Return the exit code once the child has ended and all it said was read; kills a child that does not end."""
+        try:
+            code = self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
         self._reader.join(seconds)
         return code
 
@@ -140,7 +150,7 @@ def free_port() -> int:
     raise AssertionError("no port is free between 20000 and 32000")
 
 
-def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+def eventually(holds: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
     """Ask until it holds: for states of other processes that no event tells of."""
     deadline = time.monotonic() + seconds
     while not holds():

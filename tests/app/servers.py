@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+import redis
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -151,7 +152,7 @@ class Postgres:
 
     def _run(self, name: str, *arguments: str | Path) -> None:
         process = Process([_binary(name), *arguments], user=_server_user(), directory=self.directory)
-        assert process.wait(seconds=60) == 0, process.output
+        assert process.wait() == 0, process.output
 
 
 class Redis:
@@ -184,6 +185,10 @@ class Redis:
             "HMS_SENTINEL_USER": "sentinel",
             "HMS_SENTINEL_PASSWORD_FILE": str(self.directory / "password"),
         }
+
+    def stored(self) -> list[bytes]:
+        with redis.Redis(port=self.port) as client:
+            return [bytes(key) for key in client.scan_iter()]
 
     def kill(self) -> None:
         self._server.kill()

@@ -23,7 +23,7 @@ class Service:
         variables = {"HMS_LISTEN_HOST": "127.0.0.1", "HMS_LISTEN_PORT": "0", "HMS_DRAIN_SECONDS": "0.2", **environment}
         self.process = Process([sys.executable, "-m", "app"], environment=clean_environment(**variables))
         self.url = self.process.wait_for(r"running on (http://[0-9.]+:\d+)").group(1)
-        self.client = httpx.Client(base_url=self.url, timeout=40)
+        self.client = httpx.Client(base_url=self.url, timeout=60)
 
     def __enter__(self) -> Self:
         return self

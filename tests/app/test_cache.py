@@ -26,16 +26,23 @@ def hit(answer: httpx.Response) -> bool:
     return str(answer.headers["cache-status"]) == "hms; hit"
 
 
-def test_the_second_look_is_a_hit_with_the_same_bytes(service: Service) -> None:
+def until_hit(service: Service, path: str) -> httpx.Response:
+    """Ask until the cache answers: on a busy machine it may be given up for a moment, as it should."""
+    eventually(lambda: hit(service.get(path)))
+    return service.get(path)
+
+
+def test_what_was_answered_once_comes_from_the_cache_with_the_same_bytes(service: Service) -> None:
     for path in ("/api/v1/codes/J45", "/api/v1/search?q=asthma+severe&limit=3"):
-        first, second = service.get(path), service.get(path)
-        assert (hit(first), hit(second)) == (False, True)
-        assert first.content == second.content
+        first = service.get(path)
+        assert not hit(first)
+        assert until_hit(service, path).content == first.content
 
 
-def test_ways_to_write_the_same_share_one_entry(service: Service) -> None:
-    assert not hit(service.get("/api/v1/codes/J45.2"))
-    assert hit(service.get("/api/v1/codes/j452"))
+def test_ways_to_write_the_same_share_one_entry(service: Service, redis: Redis) -> None:
+    until_hit(service, "/api/v1/codes/J45.2")
+    until_hit(service, "/api/v1/codes/j452")
+    assert sum(b"J45.2" in key for key in redis.stored()) == 1
 
 
 def test_a_dead_redis_costs_no_answer(service: Service, redis: Redis) -> None:
@@ -50,8 +57,7 @@ def test_a_dead_redis_costs_no_answer(service: Service, redis: Redis) -> None:
     finally:
         redis.start()
     eventually(lambda: service.metric("hms_app_cache_up") == 1)
-    assert not hit(service.get("/api/v1/codes/K35"))
-    assert hit(service.get("/api/v1/codes/K35"))
+    until_hit(service, "/api/v1/codes/K35")
 
 
 def test_a_redis_that_hangs_is_given_up_after_one_wait(service: Service, redis: Redis) -> None:
@@ -63,7 +69,7 @@ def test_a_redis_that_hangs_is_given_up_after_one_wait(service: Service, redis: 
         assert service.metric("hms_app_cache_up") == 0
     finally:
         redis.thaw()
-    eventually(lambda: hit(service.get("/api/v1/codes/K36")))
+    until_hit(service, "/api/v1/codes/K36")
 
 
 def test_it_starts_without_redis_and_uses_it_when_it_comes(
@@ -78,5 +84,4 @@ def test_it_starts_without_redis_and_uses_it_when_it_comes(
         finally:
             redis.start()
         eventually(lambda: late.metric("hms_app_cache_up") == 1)
-        late.get("/api/v1/codes/K37")
-        assert hit(late.get("/api/v1/codes/K37"))
+        until_hit(late, "/api/v1/codes/K37")
