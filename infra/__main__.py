@@ -8,10 +8,10 @@ from pathlib import Path
 _FOLDER = Path(__file__).resolve().parent
 sys.path[:] = [str(_FOLDER.parent), *(entry for entry in sys.path if Path(entry).resolve() != _FOLDER)]
 
-from pulumi import RunError  # noqa: E402
+from pulumi import RunError  # noqa: E402 - the path above comes first
 
-from hms.errors import HmsError  # noqa: E402
-from infra.program import run  # noqa: E402
+from hms.errors import HmsError  # noqa: E402 - the path above comes first
+from infra.program import run  # noqa: E402 - the path above comes first
 
 try:
     run()

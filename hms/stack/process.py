@@ -91,9 +91,10 @@ def _start(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *,
 def _read(process: "subprocess.Popen[str]", tail: "deque[str]", line: Sink) -> None:
     if process.stdout is None:
         return
-    for text in process.stdout:
-        tail.append(text.rstrip("\n"))
-        line(tail[-1])
+    with process.stdout as output:
+        for text in output:
+            tail.append(text.rstrip("\n"))
+            line(tail[-1])
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:

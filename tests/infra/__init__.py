@@ -1,0 +1,4 @@
+"""Tests of the Pulumi program, against Pulumi's mocks.
+
+May import: infra, hms, tests.
+"""

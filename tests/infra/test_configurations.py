@@ -94,14 +94,6 @@ def test_the_scripts_read_the_files_that_the_program_writes() -> None:
     image = project_root() / "images" / "redis"
     scripts = "".join((image / name).read_text() for name in ("lib.sh", "redis-start", "sentinel-start"))
     read = set(re.findall(r'"?\$config/([a-z.-]+)', scripts))
-    assert read == {
-        "nodes",
-        "sentinels",
-        "redis.conf",
-        "sentinel.conf",
-        "sentinel-settings",
-        "quorum",
-        "patience-seconds",
-    }
+    assert read == set(recorded(spec()).one("ConfigMap", "redis-config")["data"])
     secrets = set(re.findall(r"\b(?:secret|hashed) ([a-z]+-password)", scripts))
     assert secrets == {"app-password", "replication-password", "sentinel-password", "drill-password"}

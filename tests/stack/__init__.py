@@ -1,0 +1,4 @@
+"""Tests of the spec and of the driver of pulumi.
+
+May import: hms, tests.
+"""
