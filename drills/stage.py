@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drills.pod import DrillPod
+from drills.steadiness import not_ready_because
 from drills.wire import State
 from hms.errors import HmsError
 from hms.inventory import Inventory
@@ -51,6 +52,10 @@ class Stage:
         if state is None:
             raise HmsError("the observer has not said anything yet", remedy="Look at the log of its container.")
         return state
+
+    def not_ready_because(self) -> str:
+        """Ask the API server which workloads of the stack lack a ready pod; return nothing if none does."""
+        return not_ready_because(self.kubectl.get("statefulsets,deployments")["items"])
 
     def moment(self) -> tuple[int, int]:
         """Return now on the writers' clock, and how far off that may be, both in nanoseconds."""

@@ -1,5 +1,6 @@
 """One trial: steady state, one fault, recovery, steady state again, the ledgers."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,7 +9,8 @@ from drills.faults.fault import Fault
 from drills.feed import Feed
 from drills.routing import Routing
 from drills.stage import Injection, Proof, Stage
-from drills.wire import Stopped, WriterStatus
+from drills.steadiness import not_steady_because
+from drills.wire import Stopped
 from hms.errors import HmsError
 from hms.evidence import Event, Steady, Trial, Writer
 from hms.evidence import Fault as FaultRecord
@@ -16,11 +18,10 @@ from hms.evidence import Fault as FaultRecord
 T = TypeVar("T")
 Broken = tuple[Injection | None, Proof]
 
-STEADY_FOR_NS = 2_000_000_000
-FLOWING_NS = 1_000_000_000
 STEADY_SECONDS = 90.0
 RECOVERY_SECONDS = 90.0
 READ_BACK_SECONDS = 60.0
+READY_POLL_SECONDS = 0.3
 BEFORE_FAULT_NS = 2_000_000_000
 
 
@@ -30,35 +31,6 @@ class Outcome:
 
     trial: Trial
     files: dict[str, bytes]
-
-
-def not_steady_because(feed: Feed, trial: str, writers: int) -> str:
-    """Return why the stack is not in its steady state, or nothing if it has been for `STEADY_FOR_NS`.
-
-    It is, when the observer has called both engines steady for that long, and every writer has had each write of that
-    span acknowledged, up to `FLOWING_NS` ago.
-    """
-    state = feed.state
-    if state is None:
-        return "the observer has said nothing yet"
-    if not feed.steady_since_ns:
-        parts = [part.detail for part in (state.postgres, state.redis) if not part.steady]
-        return "; ".join(parts)
-    since_ns = feed.steady_since_ns
-    statuses = [status for status in feed.statuses.values() if status.trial == trial]
-    if len(statuses) < writers or trial not in feed.started:
-        return f"{len(statuses)} of {writers} writers write"
-    for status in statuses:
-        if status.at_ns - status.last_acknowledged_sent_ns > FLOWING_NS:
-            return f"writer {status.writer}: nothing acknowledged of late{_last_word(status)}"
-        since_ns = max(since_ns, status.last_failed_ns, feed.started[trial].at_ns)
-    if state.at_ns - since_ns < STEADY_FOR_NS:
-        return f"steady for {(state.at_ns - since_ns) / 1e9:.1f} s of {STEADY_FOR_NS / 1e9:g} s"
-    return ""
-
-
-def _last_word(status: WriterStatus) -> str:
-    return f" ({status.detail})" if status.detail else ""
 
 
 class TrialRun:
@@ -133,15 +105,19 @@ class TrialRun:
         return all(status.last_acknowledged_sent_ns > injection.at_ns for status in statuses)
 
     def _steadiness(self, timeout_seconds: float) -> Steady:
+        """Wait for the steady state by the word of the engines, the writers and the API server."""
         writers = len(self._rates)
-        reached = self._wait(
-            lambda feed: True if not not_steady_because(feed, self._name, writers) else None, timeout_seconds
-        )
-        state = self._stage.state()
-        if reached:
-            detail = f"{state.postgres.detail}; {state.redis.detail}; {writers} writers acknowledged throughout"
-            return Steady(ok=True, detail=detail)
-        reason = not_steady_because(self._feed, self._name, writers)
+        deadline = time.monotonic() + timeout_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._wait(lambda feed: not not_steady_because(feed, self._name, writers) or None, left):
+                break
+            reason = self._stage.not_ready_because()
+            if not reason:
+                state = self._stage.state()
+                said = f"{state.postgres.detail}; {state.redis.detail}; {writers} writers acknowledged throughout"
+                return Steady(ok=True, detail=said)
+            time.sleep(READY_POLL_SECONDS)
+        reason = not_steady_because(self._feed, self._name, writers) or self._stage.not_ready_because()
         return Steady(ok=False, detail=f"not steady within {timeout_seconds:g} s: {reason}")
 
     def _say(self, what: str) -> None:

@@ -19,10 +19,10 @@ class Fault(Protocol):
     seconds: float
 
     def inject(self, stage: Stage) -> Injection:
-        """Break it; `HmsError` where that could not be done."""
+        """Break it; `HmsError` where that could not be done, and then nothing is left broken."""
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
         """Say whether it happened, by another witness than the one that did it."""
 
     def undo(self, stage: Stage, injection: Injection) -> None:
-        """Put right what does not heal by itself. May be called twice, and after a fault that failed half-way."""
+        """Put right what does not heal by itself. It is called whatever `prove` came to, and may be called twice."""
