@@ -1,0 +1,1 @@
+"""Tests of `hms/cluster`: its pure parts, and one real cluster."""

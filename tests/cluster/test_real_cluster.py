@@ -5,18 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hms.cluster import Cluster, cgroups
-from hms.cluster.archive import system_images
-from hms.cluster.binaries import find_binaries, missing_binaries
 from hms.errors import ClusterError, KubectlError
-from hms.kubectl import Kubectl
+from tests.cluster.bench import BUSYBOX, IDLE, SERVE, Bench
+from tests.cluster.remains import await_no_remains, eventually, remains
 
 pytestmark = [
     pytest.mark.cluster,
@@ -24,142 +21,6 @@ pytestmark = [
     pytest.mark.fault,
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and control groups need root"),
 ]
-
-NAMESPACE = "t-cluster"
-BUSYBOX = "/bin/busybox"
-
-
-def eventually(condition: Callable[[], bool], *, within_seconds: float, what: str) -> float:
-    """Ask until the condition holds; return the seconds that it took. Errors of kubectl are answers of "not yet"."""
-    began = time.monotonic()
-    last = ""
-    while time.monotonic() - began < within_seconds:
-        try:
-            if condition():
-                return time.monotonic() - began
-        except KubectlError as error:
-            last = str(error)
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {within_seconds:g} s {last}")
-
-
-def remains(name: str) -> list[str]:
-    """Return every process, mount and control group of the cluster `name` that the kernel knows of."""
-    cluster = Cluster(name)
-    found = [f"cgroup {root}/{cluster.layout.group}" for root in cluster.hierarchies.roots
-             if (root / cluster.layout.group.strip("/")).exists()]  # fmt: skip
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
-            continue
-        try:
-            if f"{cluster.layout.group}/" in (process / "cgroup").read_text():
-                found.append(f"process {process.name}")
-            if f"{cluster.layout.home}/" in (process / "mountinfo").read_text():
-                found.append(f"mount in the namespace of {process.name}")
-        except OSError:  # It ended while it was looked at.
-            continue
-    return found
-
-
-def await_no_remains(name: str) -> None:
-    """Wait until nothing is left; a dead process stays in /proc until the host's init has collected it."""
-    eventually(lambda: not remains(name), within_seconds=5, what=f"the end of {name}")
-
-
-class Bench:
-    """A cluster that is up, a namespace in it, and the means to start pods there."""
-
-    def __init__(self, cluster: Cluster, up_seconds: float) -> None:
-        self.cluster = cluster
-        self.up_seconds = up_seconds
-        self.kubectl: Kubectl = cluster.kubectl().within(NAMESPACE)
-        self.image = next(i for i in system_images(find_binaries()) if i.name == "pause").reference()
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        self.kubectl.run("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-
-    def pod(self, name: str, command: str, *, node: int | None = None, claim: str | None = None) -> dict[str, Any]:
-        """Return a pod that runs a line of shell, as "restricted" allows it, with 32 MiB."""
-        mounts = [{"name": "data", "mountPath": "/data"}] if claim else []
-        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {
-                **({"nodeSelector": {"kubernetes.io/hostname": f"node-{node}"}} if node else {}),
-                "restartPolicy": "Always" if claim else "Never",
-                "terminationGracePeriodSeconds": 0,
-                "automountServiceAccountToken": False,
-                "securityContext": {
-                    "runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [{
-                    "name": "main",
-                    "image": self.image,
-                    "command": [BUSYBOX, "sh", "-c", command],
-                    "resources": {"limits": {"memory": "32Mi", "cpu": "200m"}},
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                    "volumeMounts": mounts,
-                }],
-                "volumes": volumes,
-            },
-        }  # fmt: skip
-
-    def await_ready(self, *pods: str) -> None:
-        names = [f"pod/{name}" for name in pods]
-        self.kubectl.run("wait", "--for=condition=Ready", *names, "--timeout=60s", timeout_seconds=70)
-
-    def shell(self, pod: str, line: str) -> str:
-        return self.kubectl.exec(pod, "main", [BUSYBOX, "sh", "-c", line])
-
-    def address(self, pod: str) -> str:
-        return str(self.kubectl.get("pod", pod)["status"]["podIP"])
-
-    def reaches(self, pod: str, address: str, port: int) -> bool:
-        """Return whether a connection from a pod is accepted within a second."""
-        answer = self.shell(
-            pod, f"{BUSYBOX} nc -w 1 {address} {port} </dev/null >/dev/null 2>&1 && echo yes || echo no"
-        )
-        return answer.strip() == "yes"
-
-    def await_reach(self, pod: str, address: str, *, reaches: bool) -> None:
-        """Wait until connections from a pod to port 8080 of an address are accepted, or are not."""
-        eventually(
-            lambda: self.reaches(pod, address, 8080) is reaches,
-            within_seconds=20, what=f"{pod} {'reaches' if reaches else 'does not reach'} {address}",
-        )  # fmt: skip
-
-    def answers(self, node: int) -> bool:
-        """Return whether the API server gets an answer out of a node's kubelet within two seconds."""
-        try:
-            path = f"/api/v1/nodes/node-{node}/proxy/healthz"
-            return self.kubectl.run("get", "--raw", path, "--request-timeout=2s", timeout_seconds=10) == "ok"
-        except KubectlError:
-            return False
-
-
-SERVE = f"while true; do echo hello | {BUSYBOX} nc -l -p 8080; done"
-IDLE = f"{BUSYBOX} sleep 3600"
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    missing = missing_binaries()
-    assert not missing, f"run `hms tools` first: {missing}"
-    cluster = Cluster(f"t-{os.getpid()}")
-    began = time.monotonic()
-    try:
-        cluster.up(progress=lambda line: print(line, file=sys.stderr))
-        made = Bench(cluster, time.monotonic() - began)
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
-        account = ["get", "serviceaccount", "default"]
-        eventually(lambda: bool(made.kubectl.run(*account)), within_seconds=10, what="the namespace's account")
-        yield made
-    finally:
-        cluster.down(progress=lambda _: None)
 
 
 def test_up_is_up_and_says_how_long_it_took(bench: Bench, record_property: Callable[[str, object], None]) -> None:
@@ -384,17 +245,7 @@ def test_up_repairs_after_everything_was_killed(bench: Bench) -> None:
 
 def test_interrupting_up_leaves_nothing() -> None:
     name = f"t-{os.getpid()}-i"
-    argv = [
-        sys.executable,
-        "-c",
-        "from hms.cli.main import main; main()",
-        "cluster",
-        "up",
-        "--name",
-        name,
-        "--nodes",
-        "1",
-    ]
+    argv = [sys.executable, "-m", "hms.cli", "cluster", "up", "--name", name, "--nodes", "1"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         seen = []

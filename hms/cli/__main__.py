@@ -1,0 +1,5 @@
+"""`python -m hms.cli` is `hms`."""
+
+from hms.cli.main import main
+
+main()
