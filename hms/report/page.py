@@ -12,9 +12,10 @@ from hms.evidence_directory import MANIFEST, EvidenceDirectory
 from hms.figures import bound_text, count_text, figure_text
 from hms.files import write_whole
 from hms.judgement import judgement_of
+from hms.report.events import left_out, phases, shown_events
 from hms.report.limits import limits, untried_families
 from hms.report.model import JudgedClaim, Report, WriterView, report_of
-from hms.report.plots import claim_plot, latency_plot, shown_events, timeline
+from hms.report.plots import claim_plot, latency_plot, timeline
 from hms.report.table import OUTCOMES, figure_of, summary
 from hms.statistics import decode_histogram, statistic_of
 from hms.verdict import Outcome
@@ -67,6 +68,8 @@ def render_page(report: Report, *, directory: str) -> str:
         timeline=lambda view: _drawn(timeline(view)),
         latency_plot=lambda load: _drawn(latency_plot(load)),
         shown_events=shown_events,
+        left_out=left_out,
+        phases=phases,
         percentiles=_percentiles,
         lost_on_replica=_lost_on_replica,
         figure=figure_text,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hms.claim import Claim
-from hms.evidence import Event, LoadRun
+from hms.evidence import LoadRun
 from hms.figures import bound_text, count_text, figure_text
+from hms.report.events import ShownEvent, shown_events
 from hms.report.model import RunValue, TrialView, WriterView
 from hms.report.svg import Drawing, Scale
 from hms.statistics import Distribution, decode_histogram
@@ -18,6 +19,8 @@ RIGHT = 24
 GAP_COLUMN = 58
 BIN_NS = 50_000_000
 SECOND_NS = 1e9
+CLUSTER_UNITS = 12
+TALLEST = 2.5
 COUNTED = ("writes", "checks")
 LINE_STYLES = ("series-a", "series-b", "series-c", "series-d")
 
@@ -122,16 +125,17 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def timeline(view: TrialView) -> str:
     """Return one trial in time: per writer the writes of each 50 ms, acknowledged upwards and others downwards.
 
-    The fault is at zero, the write gap is shaded, events are numbered above as in `shown_events`.
+    The fault is at zero, the write gap is shaded, events are numbered above as in `shown_events`. A bar is cut off at
+    `TALLEST` times the writer's rate: after a gap, everything that waited ends at once.
     """
     gaps = [min(writer.gap_seconds, 30.0) for writer in view.writers if writer.gap_seconds is not None]
     if view.trial is None or not gaps:
         return ""
     fault_ns = view.trial.fault.at_ns
     scale = Scale(-1.5, max([3.5, *(gap + 2.0 for gap in gaps)]), LEFT, WIDTH - GAP_COLUMN)
-    events = [event for event in shown_events(view) if (event.at_ns - fault_ns) / SECOND_NS <= scale.high]
-    levels = _levels([scale((event.at_ns - fault_ns) / SECOND_NS) for event in events])
-    head = 20 + 14 * (max(levels) + 1 if levels else 0)
+    events = shown_events(view)
+    lines = max((level + 1 for _, level, _ in _clusters(events, scale)), default=0)
+    head = 20 + 13 * lines
     row = 74
     foot = head + row * len(view.writers)
     drawing = Drawing(WIDTH, foot + 26, title=f"Timeline of {view.run}")
@@ -144,33 +148,39 @@ def timeline(view: TrialView) -> str:
     drawing.text((LEFT - 12, foot + 17), "seconds", "tick", anchor="end")
     drawing.line((scale(0), head - 6), (scale(0), foot), "fault")
     drawing.text((scale(0), 11), "fault", "fault-text", anchor="middle")
-    for number, (event, level) in enumerate(zip(events, levels, strict=True), start=1):
-        x = scale((event.at_ns - fault_ns) / SECOND_NS)
-        drawing.line((x, 24 + 14 * level), (x, foot), "event")
-        drawing.text((x, 22 + 14 * level), str(number), "event-text", anchor="middle")
+    _draw_events(drawing, events, scale, foot=foot)
     return drawing.render()
 
 
-def shown_events(view: TrialView) -> list[Event]:
-    """Return a trial's events from the fault on, in order of time; the drill tells of the fault itself, left out."""
-    if view.trial is None:
-        return []
-    fault_ns = view.trial.fault.at_ns
-    later = (event for event in view.trial.events if event.at_ns >= fault_ns and event.source != "drill")
-    return sorted(later, key=lambda event: (event.at_ns, event.source, event.what))
+def _draw_events(drawing: Drawing, events: Sequence[ShownEvent], scale: Scale, *, foot: float) -> None:
+    """Draw a numbered line for each cluster of events; `_clusters` says what is one."""
+    for x, level, label in _clusters(events, scale):
+        drawing.line((x, 24 + 13 * level), (x, foot), "event")
+        drawing.text((x, 21 + 13 * level), label, "event-text", anchor="middle")
 
 
-def _levels(positions: Sequence[float]) -> list[int]:
-    """Return on which line above the plot each marker goes so that none covers another."""
+def _clusters(events: Sequence[ShownEvent], scale: Scale) -> list[tuple[float, int, str]]:
+    """Return (coordinate, line above the plot, numbers) of events; those within `CLUSTER_UNITS` share one marker."""
+    groups: list[list[int]] = []
+    for index, event in enumerate(events):
+        if event.seconds > scale.high:
+            break
+        if groups and scale(event.seconds) - scale(events[groups[-1][0]].seconds) < CLUSTER_UNITS:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
     ends: list[float] = []
-    levels: list[int] = []
-    for x in positions:
-        level = next((n for n, end in enumerate(ends) if x - end >= 15), len(ends))
+    clusters: list[tuple[float, int, str]] = []
+    for group in groups:
+        x = scale(events[group[0]].seconds)
+        label = str(group[0] + 1) if len(group) == 1 else f"{group[0] + 1}–{group[-1] + 1}"
+        half = 4 * len(label)
+        level = next((n for n, end in enumerate(ends) if x - half > end), len(ends))
         if level == len(ends):
-            ends.append(x)
-        ends[level] = x
-        levels.append(level)
-    return levels
+            ends.append(0)
+        ends[level] = x + half
+        clusters.append((x, level, label))
+    return clusters
 
 
 def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int, *, top: float, height: float) -> None:
@@ -188,7 +198,7 @@ def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int,
             acknowledged[(write.done_ns - fault_ns) // BIN_NS] += 1
         else:
             others[(write.sent_ns - fault_ns) // BIN_NS] += 1
-    tallest = max([1, *acknowledged.values(), *others.values()])
+    tallest = max(1.0, TALLEST * view.held.writer.rate_per_second * BIN_NS / SECOND_NS)
     for counts, css, room, up in (
         (acknowledged, "acknowledged", height * 0.66 - 8, True), (others, "unanswered", height * 0.34 - 6, False),
     ):  # fmt: skip
@@ -197,7 +207,7 @@ def _writer_row(drawing: Drawing, view: WriterView, scale: Scale, fault_ns: int,
             start, end = (bin_number * BIN_NS / SECOND_NS, (bin_number + 1) * BIN_NS / SECOND_NS)
             if end <= scale.low or start >= scale.high:
                 continue
-            size = room * count / tallest
+            size = room * min(1.0, count / tallest)
             corner = (scale(start), zero - size if up else zero)
             bars.append((corner, max(0.2, scale(end) - scale(start) - 0.4), size))
         drawing.bars(bars, css)

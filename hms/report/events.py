@@ -1,0 +1,106 @@
+"""A trial's events as a reader wants them: what matters, each once, and the phases of the failover. Pure.
+
+The sources and their words are those of the drills' observer; what it says in other words is shown as it is.
+"""
+
+import re
+from dataclasses import dataclass
+
+from hms.evidence import Event
+from hms.report.model import TrialView
+
+SECOND_NS = 1e9
+MOST_SHOWN = 30
+
+# What a Sentinel says beside these is bookkeeping of the same failover.
+TELLING = (
+    "+sdown", "-sdown", "+odown", "-odown", "+elected-leader", "+promoted-slave", "+switch-master", "+failover-end",
+    "+reboot", "+tilt", "-tilt", "-failover-abort-not-elected", "does",
+)  # fmt: skip
+SAID = re.compile(r"(?P<who>[\w-]+): (?P<kind>\S+)(?P<rest>.*)")
+
+# Phase, source, and how its first event begins; a drill's family decides which of them are looked for.
+PHASES: dict[str, tuple[tuple[str, str, re.Pattern[str]], ...]] = {
+    "postgres": (
+        ("leader's key given up", "endpoints", re.compile(r"leader's key: \S+ -> none")),
+        ("new leader", "endpoints", re.compile(r"leader's key: none -> ")),
+        ("routed", "endpoints", re.compile(r"routed: nowhere -> ")),
+        ("promoted", "patroni", re.compile(r"\S+: role replica -> primary")),
+    ),
+    "redis": (
+        ("suspected", "sentinel", re.compile(r"\S+: \+sdown master ")),
+        ("agreed", "sentinel", re.compile(r"\S+: \+odown master ")),
+        ("promoted", "redis", re.compile(r"\S+: role replica -> master")),
+        ("published", "sentinel", re.compile(r"\S+: \+switch-master ")),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """An event `seconds` after the fault; several Sentinels that say the same are one."""
+
+    seconds: float
+    source: str
+    what: str
+
+
+def shown_events(view: TrialView) -> list[ShownEvent]:
+    """Return a trial's events from the fault on, in order of time: the first `MOST_SHOWN` that tell something."""
+    return _telling(view)[:MOST_SHOWN]
+
+
+def left_out(view: TrialView) -> int:
+    """Return how many events after the fault are in the evidence and not shown."""
+    return len(_after_fault(view)) - len(shown_events(view))
+
+
+def phases(view: TrialView) -> list[tuple[str, float]]:
+    """Return the phases that the sources saw, as (phase, seconds after the fault), in order of time."""
+    if view.trial is None:
+        return []
+    rules = PHASES.get(view.trial.drill.split("-")[0], ())
+    found: list[tuple[str, float]] = []
+    for name, source, pattern in rules:
+        first = next((e for e in _after_fault(view) if e.source == source and pattern.match(e.what)), None)
+        if first is not None:
+            found.append((name, (first.at_ns - view.trial.fault.at_ns) / SECOND_NS))
+    return sorted(found, key=lambda phase: phase[1])
+
+
+def _after_fault(view: TrialView) -> list[Event]:
+    """Return the events after the fault; what the drill tells of it is left out, for it is drawn apart."""
+    if view.trial is None:
+        return []
+    fault_ns = view.trial.fault.at_ns
+    later = (event for event in view.trial.events if event.at_ns >= fault_ns and event.source != "drill")
+    return sorted(later, key=lambda event: (event.at_ns, event.source, event.what))
+
+
+def _telling(view: TrialView) -> list[ShownEvent]:
+    shown: list[ShownEvent] = []
+    heard: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    for event in _after_fault(view):
+        seconds = (event.at_ns - (view.trial.fault.at_ns if view.trial else 0)) / SECOND_NS
+        said = SAID.fullmatch(event.what) if event.source == "sentinel" else None
+        if said is None:
+            shown.append(ShownEvent(seconds, event.source, event.what))
+            continue
+        who, kind, rest = said["who"], said["kind"], _without_quorum(said["rest"])
+        if kind not in TELLING:
+            continue
+        index, speakers = heard.setdefault((kind, rest), (len(shown), []))
+        # One that says it again says it anew: a second election, a second suspicion.
+        if who in speakers:
+            index, speakers = heard[kind, rest] = (len(shown), [])
+        speakers.append(who)
+        told = ShownEvent(seconds, "sentinel", f"{', '.join(speakers)}: {kind}{rest}")
+        if index == len(shown):
+            shown.append(told)
+        else:
+            shown[index] = ShownEvent(shown[index].seconds, "sentinel", told.what)
+    return shown
+
+
+def _without_quorum(rest: str) -> str:
+    return re.sub(r" #quorum \d+/\d+", "", rest)
