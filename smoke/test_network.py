@@ -11,7 +11,7 @@ from smoke.network import (
     denies_all,
     parse_connected,
 )
-from smoke.stack import RunningStack
+from smoke.stack import Place, RunningStack
 
 CLIENT = "loadgen"
 
@@ -19,11 +19,14 @@ CLIENT = "loadgen"
 def test_declared_flows_are_open_and_no_others(stack: RunningStack, client: Client, checks: Checks) -> None:
     """A connection comes about exactly where the stack declares the flow."""
     addresses = {name: [pod["status"]["podIP"] for pod in pods] for name, pods in stack.pods.items()}
-    for workload in stack.inventory.workloads:
-        place = stack.places_of(workload.name)[0]
+
+    def tries_from(place: Place) -> list[Attempt]:
         others = {name: [a for a in listed if a != place.address][:1] for name, listed in addresses.items()}
-        tries = attempts(stack.inventory, others, source=workload.name)
-        _check(stack, tries, stack.ask(place, connect_script(tries)), checks)
+        return attempts(stack.inventory, others, source=place.workload.name)
+
+    sources = [stack.places_of(workload.name)[0] for workload in stack.inventory.workloads]
+    for place, answer in stack.ask_each(sources, lambda place: connect_script(tries_from(place))):
+        _check(stack, tries_from(place), answer, checks)
     tries = attempts(stack.inventory, {name: listed[:1] for name, listed in addresses.items()}, source=CLIENT)
     _check(stack, tries, client.connect(connect_script(tries)), checks)
 
@@ -33,7 +36,7 @@ def test_what_is_not_allowed_is_denied(stack: RunningStack, checks: Checks) -> N
     policies = stack.kubectl.get("networkpolicies")["items"]
     denying = [policy["metadata"]["name"] for policy in policies if denies_all(policy["spec"])]
     checks.equal("network.default_denial", stack.inventory.namespace, declared=1, observed=len(denying))
-    opening = [policy["metadata"]["name"] for policy in policies if allows_all(policy["spec"])]
+    opening = tuple(policy["metadata"]["name"] for policy in policies if allows_all(policy["spec"]))
     checks.equal("network.open_to_all", stack.inventory.namespace, declared=(), observed=opening)
 
 
