@@ -2,9 +2,10 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from drills.run import run_drills
@@ -15,7 +16,7 @@ from hms.environment import read_environment
 from hms.errors import DrillRefusedError, HmsError, UsageError
 from hms.evidence import Run
 from hms.evidence_directory import EvidenceDirectory
-from hms.images import build, deliver
+from hms.images import DEFAULT_REGISTRY, build, deliver
 from hms.inventory import Inventory
 from hms.judgement import judge_directory
 from hms.kubectl import Kubectl, explicit_kubectl
@@ -30,6 +31,10 @@ from hms.stack.settings import read_stack_spec
 from hms.tools import CLUSTER_TOOLS, IMAGE_TOOLS, STACK_TOOLS, Toolbox, ensure
 from loadtests.run import run_load
 from smoke.run import run_smoke
+
+KIND_PREFIX = "kind-"
+"""kind names the context of a cluster so."""
+SLOW_KINDS = (":StatefulSet ", ":Deployment ", ":Job ", ":Namespace ")
 
 
 class Prover:
@@ -57,10 +62,10 @@ class Prover:
         with self._progress.step("images"):
             archives = build(progress=say)
         with self._progress.step("images into the cluster"):
-            deliver(archives, cluster=self._cluster, progress=say)
+            self._deliver(archives, registry=self._pulumi(toolbox).spec().registry)
         with self._progress.step("pulumi up"):
             self._stack = self._pulumi(toolbox)
-            self._stack.up(progress=say)
+            self._stack.up(progress=_slow_parts(say))
             inventory = self._stack.output()
         return toolbox, kubectl, inventory
 
@@ -88,7 +93,7 @@ class Prover:
         say = self._progress.line
         if self._stack is not None:
             with self._progress.step("pulumi destroy"):
-                self._stack.destroy(progress=say)
+                self._stack.destroy(progress=_slow_parts(say))
         if self._owns_cluster:
             self._take_down()
         self._home.remove()
@@ -129,6 +134,18 @@ class Prover:
             self._home.note_made_cluster()
         cluster.up(progress=self._progress.line)
         return cluster.kubectl()
+
+    def _deliver(self, archives: Mapping[str, Path], *, registry: str) -> None:
+        """Take the images to our cluster, to the stack's registry, or to the kind cluster that the context names."""
+        say = self._progress.line
+        if self._cluster is not None:
+            deliver(archives, cluster=self._cluster, progress=say)
+        elif registry != DEFAULT_REGISTRY:
+            deliver(archives, registry=registry, progress=say)
+        elif str(self._plan.context).startswith(KIND_PREFIX):
+            deliver(archives, kind=str(self._plan.context).removeprefix(KIND_PREFIX), progress=say)
+        else:
+            say(f"the cluster must have {', '.join(sorted(archives))} as {registry}/...; or set hms:registry")
 
     def _pulumi(self, toolbox: Toolbox) -> PulumiStack:
         return PulumiStack(
@@ -173,6 +190,16 @@ def prove(plan: ProvePlan) -> Proof:
             evidence=evidence.path, report=report, catalogue=catalogue, verdicts=verdicts,
             seconds=progress.elapsed_seconds,
         )  # fmt: skip
+
+
+def _slow_parts(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a progress that passes on, of Pulumi's lines, only those of resources that take their time."""
+
+    def pick(line: str) -> None:
+        if not line.startswith("pulumi: ") or "error" in line or any(kind in line for kind in SLOW_KINDS):
+            say(line)
+
+    return pick
 
 
 def _after_failure(
