@@ -86,17 +86,17 @@ def explicit_kubectl(kubeconfig: Path, context: str, *, binary: str = "kubectl")
     `UsageError` if the file is not there or has no such context.
     """
     if not kubeconfig.is_file():
-        raise UsageError(f"--kubeconfig {kubeconfig}: no such file", remedy="Name the file of the cluster to use.")
+        raise UsageError(f"kubeconfig {kubeconfig}: no such file", remedy="Name the file of the cluster to use.")
     listed = subprocess.run(
         [binary, "--kubeconfig", str(kubeconfig), "config", "get-contexts", "-o", "name"],
         text=True, capture_output=True, check=False, env={**os.environ, "KUBECONFIG": ""},
     )  # fmt: skip
     if listed.returncode != 0:
-        raise UsageError(f"--kubeconfig {kubeconfig}: kubectl cannot read it: {listed.stderr.strip()}")
+        raise UsageError(f"kubeconfig {kubeconfig}: kubectl cannot read it: {listed.stderr.strip()}")
     contexts = listed.stdout.split()
     if context not in contexts:
         raise UsageError(
-            f"--context {context!r}: not in {kubeconfig}, which has {', '.join(contexts) or 'none'}",
+            f"context {context!r}: not in {kubeconfig}, which has {', '.join(contexts) or 'none'}",
             remedy="Name one of these.",
         )
     return Kubectl(kubeconfig, context, binary)

@@ -69,9 +69,8 @@ class PulumiStack:
         binary = str(own) if own.exists() else "kubectl"
         choice = spec.cluster
         if choice.kubeconfig:
-            return explicit_kubectl(Path(choice.kubeconfig).expanduser(), choice.context, binary=binary).within(
-                spec.namespace
-            )
+            named = explicit_kubectl(Path(choice.kubeconfig).expanduser(), choice.context, binary=binary)
+            return named.within(spec.namespace)
         path = cluster_kubeconfig(choice.test_cluster)
         if not path.exists():
             raise UsageError(

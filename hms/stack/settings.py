@@ -52,7 +52,8 @@ def _mapping(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {str(error).splitlines()[0]}", remedy="Correct it.") from error
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: not YAML: {reason}", remedy="Correct it.") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
