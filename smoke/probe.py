@@ -28,22 +28,18 @@ say sockets
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed -n 's/^ *[0-9]*: \([0-9A-F]*:[0-9A-F]*\) [0-9A-F:]* LISTEN .*/\1/p'
 values=$(for path in PATHS; do for file in "$path" "$path"/*; do
     if [ -f "$file" ]; then cat "$file"; echo; fi; done; done | grep -v '^$')
-read=0; leaks=''; closed=''; unread=''
-for process in /proc/[0-9]*; do
-    for part in environ cmdline; do
-        # Into nothing first: a process that has ended meanwhile is no finding, one that cannot be read is.
-        if cat "$process/$part" > /dev/null 2>&1; then
-            read=$((read + 1))
-            if [ -n "$values" ] && printf '%s\n' "$values" | grep -qaF -f - "$process/$part"; then
-                leaks="$leaks $(sed 's/ .*//' "$process/comm"):$part"; fi
-        else unread="$unread $process/$part"; fi
-    done
-done
+# One grep for all processes: it names the files with a secret's line in them, and complains of those it cannot read.
+search() { printf '%s\n' "$values" | grep -laF -f - "$@" 2>&1; }
+set -- /proc/[0-9]*/environ /proc/[0-9]*/cmdline
+found=$(search "$@")
+unread=$(printf '%s\n' "$found" | sed -n 's/^grep: \(\/proc\/[0-9]*\/[a-z]*\): .*/\1/p')
 # A process that is just ending is still listed and cannot be read any more; it has a second to be gone.
 if [ -n "$unread" ]; then sleep 1; fi
-for file in $unread; do
-    if [ -d "${file%/*}" ] && ! cat "$file" > /dev/null 2>&1; then closed="$closed ${file#/proc/}"; fi
-done
+closed=''; for file in $unread; do
+    if [ -d "${file%/*}" ] && ! cat "$file" > /dev/null 2>&1; then closed="$closed ${file#/proc/}"; fi; done
+leaks=''; for file in $(printf '%s\n' "$found" | grep '^/proc/'); do
+    leaks="$leaks $(sed 's/ .*//' "${file%/*}/comm" 2> /dev/null || echo ended):${file##*/}"; done
+read=$(($# - $(printf '%s\n' $unread | grep -c .)))
 say values; printf '%s\n' "$values" | grep -c .
 say read; echo $read
 say leaks; echo $leaks

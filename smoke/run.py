@@ -62,7 +62,7 @@ def _run_pytest(inventory_file: Path, checks_file: Path, kubectl: Kubectl) -> tu
     try:
         done = subprocess.run(
             [
-                sys.executable, "-m", "pytest", str(root / "smoke"), "--rootdir", str(root), "-q", "--tb=short", "--durations=5",
+                sys.executable, "-m", "pytest", str(root / "smoke"), "--rootdir", str(root), "-q", "--tb=short",
                 "-p", "no:cacheprovider", "--inventory", str(inventory_file), "--checks", str(checks_file),
                 "--kubeconfig", str(kubectl.kubeconfig), "--context", kubectl.context,
             ],
