@@ -27,7 +27,7 @@ def test_the_checkouts_claims() -> None:
     assert [*by_id] == sorted(by_id)
     assert by_id["postgres-lost"].bound == 0
     assert by_id["postgres-kill-primary-write-gap"].bound == 2.5
-    assert by_id["redis-kill-primary-write-gap"].bound == 1
+    assert by_id["redis-kill-primary-write-gap"].bound == 2.5
     assert by_id["load-throughput"].bound == 100_000
     assert not any(claim.metric == "drill.lost" and claim.where.get("writer") == "redis" for claim in claims)
 

@@ -16,6 +16,7 @@ from hms.judgement import judge_directory
 from hms.report import write_report
 from hms.report.compare import compare, comparison_table
 from hms.report.junit import junit_xml
+from hms.report.markdown import markdown_page
 from hms.report.page import read_report
 from hms.report.plots import claim_plot
 from hms.report.svg import Drawing, Scale
@@ -192,6 +193,17 @@ def test_junit_xml(bad: EvidenceDirectory) -> None:
     skipped = cases["redis-duplicated"].find("skipped")
     assert skipped is not None
     assert str(skipped.get("message")).startswith("INCONCLUSIVE: 0 conclusive runs of the 3")
+
+
+def test_markdown_has_every_verdict_step_and_load(bad: EvidenceDirectory) -> None:
+    report = read_report(bad)
+
+    page = markdown_page(report).decode()
+
+    assert all(f"| {j.verdict.outcome} | {j.claim.id} |" in page for j in report.claims)
+    assert all(f"| {step.name} | {step.seconds:.1f} s |" in page for step in report.steps)
+    assert all(f"## Load: {name}" in page for name, _ in report.loads)
+    assert report.manifest_sha256 in page
 
 
 def test_csv(bad: EvidenceDirectory) -> None:
