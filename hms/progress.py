@@ -17,7 +17,8 @@ def clock_text(seconds: float) -> str:
 class Progress:
     """Print steps as they begin, their details as they come, and their end; keep a `Step` of each.
 
-    `on_step` is called with every finished step, failed ones included, so that it is on record before the error travels on.
+    `on_step` is called with every finished step, failed ones included, so that it is on record before an error travels
+    on.
     """
 
     def __init__(self, total: int, *, out: TextIO | None = None, on_step: Callable[[Step], None] | None = None) -> None:
