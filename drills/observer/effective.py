@@ -77,6 +77,8 @@ async def _redis(settings: RedisSettings) -> dict[str, str]:
 
 
 async def _sentinel(settings: RedisSettings) -> dict[str, str]:
+    if not settings.sentinels:
+        return {}
     async with asyncio.timeout(PATIENCE_SECONDS):
         connection = await _open(settings, settings.sentinels[0], settings.sentinel_port)
         try:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -70,11 +71,12 @@ class Observer:
 
     async def _watch_redis(self, node: str) -> None:
         asker = Asker(self._open, node, self._settings.redis.port, ask_redis)
-        while True:
-            answer = await asker.answer()
-            before, self._nodes[node] = self._nodes[node], answer
-            self._see("redis", redis_changes(node, before, answer))
-            await self._pause()
+        with closing(asker):
+            while True:
+                answer = await asker.answer()
+                before, self._nodes[node] = self._nodes[node], answer
+                self._see("redis", redis_changes(node, before, answer))
+                await self._pause()
 
     async def _watch_sentinel(self, sentinel: str) -> None:
         settings = self._settings.redis
@@ -83,12 +85,13 @@ class Observer:
             return await ask_sentinel(connection, settings.master_name)
 
         asker = Asker(self._open, sentinel, settings.sentinel_port, ask)
-        while True:
-            answer = await asker.answer()
-            before, self._views[sentinel] = self._views[sentinel], answer
-            if before is not None and answer is None:
-                self._see("sentinel", [f"{sentinel}: does not answer"])
-            await self._pause()
+        with closing(asker):
+            while True:
+                answer = await asker.answer()
+                before, self._views[sentinel] = self._views[sentinel], answer
+                if before is not None and answer is None:
+                    self._see("sentinel", [f"{sentinel}: does not answer"])
+                await self._pause()
 
     async def _listen(self, sentinel: str) -> None:
         """Tell what a Sentinel publishes (`+sdown`, `+promoted-slave`, `+switch-master`, ...)."""
@@ -103,7 +106,9 @@ class Observer:
                                 self._see("sentinel", [f"{sentinel}: {channel} {text}"])
                             case _:
                                 continue
-                except (OSError, ReplyError):
+                except (OSError, ReplyError) as error:
+                    self._see("sentinel", [f"{sentinel}: its messages broke off: {error}"])
+                finally:
                     connection.abandon()
             await asyncio.sleep(ALERT_SECONDS)
 
@@ -169,11 +174,16 @@ class Asker(Generic[T]):
             found = await _or_none(self._question(self._connection))
             if found is not None:
                 return found
-            self._connection.abandon()
-            self._connection = None
+            self.close()
             if kept is None:
                 return None
         return None
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
 
 
 async def _or_none(question: Awaitable[T]) -> T | None:
