@@ -18,7 +18,7 @@ from hms.spec import SECRET_KEYS, StackSpec
 from hms.stack.credentials import make_credentials
 from hms.stack.diagnosis import diagnose
 from hms.stack.home import PASSPHRASE_VARIABLES, default_environment, ensure_passphrase
-from hms.stack.lock import lock_holders
+from hms.stack.lock import BackendFiles
 from hms.stack.process import capture, passthrough, stream
 from hms.stack.settings import PROJECT, missing_secrets, read_stack_spec, stack_file
 
@@ -107,11 +107,12 @@ class PulumiStack:
 
     def destroy(self, progress: Progress, *, terminal: bool = False, ask: bool = False) -> None:
         """Remove all that `up` made; a stack that was never made is removed already."""
+        self._wait_for_holder(progress)
         if not self.exists():
             progress(f"stack {self.stack}: not there, nothing to remove")
             return
         self._reach()
-        self._take_over(progress)
+        self._clear_pending(progress)
         self._change(["destroy", "--suppress-outputs", *_consent(ask)], progress, None, terminal=terminal)
 
     def output(self) -> Inventory:
@@ -141,10 +142,11 @@ class PulumiStack:
 
     def _prepare(self, progress: Progress) -> None:
         """See to it that the stack exists, has its secrets, and is not held by a process that is dead."""
+        self._wait_for_holder(progress)
         if not self.exists():
             self._init()
             progress(f"stack {self.stack}: new")
-        self._take_over(progress)
+        self._clear_pending(progress)
         missing = missing_secrets(self.config_file)
         if missing:
             self._make_secrets(missing, progress)
@@ -178,9 +180,8 @@ class PulumiStack:
             if code != 0:
                 raise StackError(f"{shlex.join(argv)}: exit code {code}{_errors(tail)}")
 
-    def _take_over(self, progress: Progress) -> None:
-        """Wait for another pulumi on this stack, clear what a dead one left: a lock, operations without an end."""
-        self._wait_for_holder(progress)
+    def _clear_pending(self, progress: Progress) -> None:
+        """Find out what became of operations that a killed pulumi began and never ended."""
         state = json.loads(self._capture("stack", "export", "--stack", self.stack))
         pending = (state.get("deployment") or {}).get("pending_operations") or []
         if pending:
@@ -191,15 +192,23 @@ class PulumiStack:
             self._change(arguments, progress, self._reach())
 
     def _wait_for_holder(self, progress: Progress) -> None:
+        """Wait for another pulumi on this stack; put right what a dead one left, and take its lock away."""
+        files = BackendFiles.of(self._environment.get("PULUMI_BACKEND_URL", ""), self.stack)
+        if files is None or not files.holders():
+            return
+        self._wait_while_held(files, progress)
+        if holders := files.holders():
+            progress(f"stack {self.stack}: the lock of process {holders[0].pid}, which is gone, is removed")
+            for finding in files.repair():
+                progress(f"stack {self.stack}: {finding}")
+            if files.holders():
+                self._capture("cancel", "--yes", self.stack)
+
+    def _wait_while_held(self, files: BackendFiles, progress: Progress) -> None:
         limit = self.spec().ready_timeout_seconds
         deadline = time.monotonic() + limit
         told = False
-        while holders := lock_holders(self._environment.get("PULUMI_BACKEND_URL", ""), self.stack):
-            alive = [holder for holder in holders if holder.alive]
-            if not alive:
-                progress(f"stack {self.stack}: the lock of process {holders[0].pid}, which is gone, is removed")
-                self._capture("cancel", "--yes", self.stack)
-                return
+        while alive := [holder for holder in files.holders() if holder.alive]:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"stack {self.stack}: process {alive[0].pid} on {alive[0].host} has worked on it for {limit} s",

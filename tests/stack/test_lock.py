@@ -7,7 +7,7 @@ from socket import gethostname
 
 import pytest
 
-from hms.stack.lock import lock_holders
+from hms.stack.lock import BackendFiles, lock_holders
 
 
 def write_lock(folder: Path, pid: int, host: str) -> str:
@@ -56,10 +56,10 @@ def test_another_machines_process_counts_as_alive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}'])
-def test_a_damaged_lock_names_nobody(tmp_path: Path, content: str) -> None:
+def test_a_lock_that_cannot_be_read_is_held_by_nobody(tmp_path: Path, content: str) -> None:
     url = write_lock(tmp_path, 1, gethostname())
     (tmp_path / ".pulumi/locks/organization/hms/dev/1.json").write_text(content)
-    assert lock_holders(url, "dev") == []
+    assert not any(holder.alive for holder in lock_holders(url, "dev"))
 
 
 def test_a_backend_that_is_no_folder_looks_after_its_own_locks() -> None:
@@ -68,3 +68,54 @@ def test_a_backend_that_is_no_folder_looks_after_its_own_locks() -> None:
 
 def test_a_stack_that_was_never_locked_has_no_holder(tmp_path: Path) -> None:
     assert lock_holders(f"file://{tmp_path}", "dev") == []
+
+
+class TestRepair:
+    """What was found on disk after SIGKILL of pulumi at moments of its writing."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> BackendFiles:
+        found = BackendFiles.of(write_lock(tmp_path, dead_pid(), gethostname()), "dev")
+        assert found is not None
+        found.state.parent.mkdir(parents=True)
+        found.state.write_text('{"version": 3}')
+        found.state.with_name("dev.json.bak").write_text('{"version": 2}')
+        found.state.with_name("dev.json.attrs").write_text('{"user.content_type": ""}')
+        return found
+
+    def test_what_is_whole_is_left_alone(self, files: BackendFiles) -> None:
+        assert files.repair() == []
+        assert files.state.read_text() == '{"version": 3}'
+        assert len(files.holders()) == 1
+
+    def test_an_empty_attribute_file_is_removed_and_the_state_stays(self, files: BackendFiles) -> None:
+        attributes = files.state.with_name("dev.json.attrs")
+        attributes.write_bytes(b"")
+        files.state.with_name("dev.json.18ea.tmp").write_text("{")
+        assert len(files.repair()) == 2
+        assert not attributes.exists()
+        assert files.state.read_text() == '{"version": 3}'
+
+    @pytest.mark.parametrize("torn", [None, b"", b'{"version"'])
+    def test_a_state_that_is_gone_or_torn_comes_back_from_its_second_name(
+        self, files: BackendFiles, torn: bytes | None
+    ) -> None:
+        if torn is None:
+            files.state.unlink()
+        else:
+            files.state.write_bytes(torn)
+        assert files.repair() == ["dev.json is restored from dev.json.bak"]
+        assert files.state.read_text() == '{"version": 2}'
+
+    def test_a_lock_that_was_cut_off_is_removed(self, files: BackendFiles) -> None:
+        (files.locks / "torn.json").write_bytes(b"")
+        (files.locks / "torn.json.attrs").write_bytes(b"")
+        files.repair()
+        assert [holder.file.name for holder in files.holders()] != []
+        assert not list(files.locks.glob("torn*"))
+
+    def test_another_stacks_files_are_left_alone(self, files: BackendFiles) -> None:
+        other = files.state.with_name("dev2.json.attrs")
+        other.write_bytes(b"")
+        files.repair()
+        assert other.exists()
