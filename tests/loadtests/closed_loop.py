@@ -4,9 +4,9 @@ from locust import FastHttpUser, constant_throughput, task
 
 
 class Waiting(FastHttpUser):
-    """Asks 25 times a second, as long as it is answered."""
+    """Asks 50 times a second, as long as it is answered."""
 
-    wait_time = constant_throughput(25)
+    wait_time = constant_throughput(50)
 
     @task
     def ask(self) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def record_in(output: str) -> LoadRun:
 
 
 def closed_loop_p99_ms(output: str) -> float:
-    """Return the 99th percentile of Locust's own statistics, as `--json` prints them."""
+    """Return the 99th percentile, by nearest rank, of Locust's own statistics, as `--json` prints them."""
     stats: list[dict[str, Any]] = json.loads(output[output.index("[") :])
     times = sorted(float(ms) for entry in stats for ms, count in entry["response_times"].items() for _ in range(count))
-    return times[min(len(times) - 1, round(0.99 * len(times)))]
+    return times[ceil(0.99 * len(times)) - 1]

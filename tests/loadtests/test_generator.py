@@ -32,12 +32,11 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed_one() -> None:
     response_p99 = max(percentile_ms(o.response_histogram, 99) for o in record.operations)
     with StallingServer(stall_after_seconds=2.0, stall_seconds=STALL_SECONDS) as server:
         code, out, err = run(
-            "--headless", "--host", server.url, "--users", "2", "--spawn-rate", "2", "--run-time", "8", "--json",
+            "--headless", "--host", server.url, "--users", "1", "--spawn-rate", "1", "--run-time", "8", "--json",
             locustfile=CLOSED_LOOP,
         )  # fmt: skip
     assert code == 0, err
-    assert record.dropped == 0
-    assert response_p99 > 1000 * STALL_SECONDS * 0.9
+    assert response_p99 > 1000 * STALL_SECONDS * 0.75
     assert closed_loop_p99_ms(out) < 1000 * STALL_SECONDS / 2
 
 
