@@ -1,0 +1,64 @@
+"""`hms load` and `hms smoke` as a person meets them when something is wrong with the command."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from click import Command
+from click.testing import CliRunner
+
+from hms.cli.load import load
+from hms.cli.smoke import smoke
+from hms.errors import InvalidSpecError, UsageError
+from tests.loadtests.inventory import small_inventory
+
+
+@pytest.fixture
+def inventory_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write an Inventory, and the kubeconfig of a test cluster that looks as if it were up."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kubeconfig = tmp_path / "state" / "hms" / "clusters" / "default" / "kubeconfig"
+    kubeconfig.parent.mkdir(parents=True)
+    kubeconfig.touch()
+    path = tmp_path / "inventory.json"
+    path.write_bytes(msgspec.json.encode(small_inventory()))
+    return path
+
+
+def test_a_load_that_makes_no_sense_is_refused_before_anything_is_done(inventory_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "evidence"
+    options = ["--inventory", str(inventory_file), "--out", str(out), "--rate", "-5", "--duration", "soon"]
+    result = CliRunner().invoke(load, [*options, "--scenario", "none", "--workers", "x", "--target-url", "http://a.b"])
+    assert isinstance(result.exception, InvalidSpecError)
+    assert [problem.split()[0] for problem in result.exception.problems] == [
+        "scenario", "duration", "workers", "rate", "target",
+    ]  # fmt: skip
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", [load, smoke])
+def test_an_inventory_that_is_none_is_named(command: Command, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--inventory", str(tmp_path / "missing.json")])
+    assert isinstance(result.exception, UsageError)
+    assert "missing.json: No such file" in str(result.exception)
+
+
+def test_a_cluster_is_named_with_an_inventory_alone() -> None:
+    result = CliRunner().invoke(smoke, ["--cluster", "other"])
+    assert isinstance(result.exception, UsageError)
+    assert "only with --inventory" in str(result.exception)
+
+
+def test_a_cluster_that_is_not_up_is_named(inventory_file: Path) -> None:
+    result = CliRunner().invoke(smoke, ["--inventory", str(inventory_file), "--cluster", "other"])
+    assert isinstance(result.exception, UsageError)
+    assert "test cluster 'other': not up" in str(result.exception)
+
+
+def test_evidence_is_never_written_over(inventory_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "evidence"
+    out.mkdir()
+    (out / "run.json").touch()
+    result = CliRunner().invoke(load, ["--inventory", str(inventory_file), "--out", str(out)])
+    assert isinstance(result.exception, UsageError)
+    assert "not empty" in str(result.exception)
