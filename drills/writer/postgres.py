@@ -15,6 +15,7 @@ from drills.writer.target import ACKNOWLEDGED, Contents, Told
 ATTEMPT_SECONDS = 0.5
 PREPARE_SECONDS = 30.0
 CATCH_UP_SECONDS = 20.0
+DIAL_SECONDS = 5.0  # to read back: nobody's write gap depends on it
 
 # No unique key on purpose: a write that happened twice must show.
 TABLE = "CREATE TABLE IF NOT EXISTS drills.writes (key text NOT NULL)"
@@ -89,18 +90,20 @@ class PostgresTarget:
         position = (await self._on_primary("SELECT pg_current_wal_lsn()"))[0][0]
         primary = self._primary.member
         nodes: dict[str, dict[str, int]] = {}
+        unread: list[str] = []
         for member in (primary, *(member for member in self._settings.members if member != primary)):
             try:
                 nodes[short_name(member)] = await within(
                     CATCH_UP_SECONDS, self._read(member, str(position), wait=member != primary)
                 )
-            except OSError:
+            except OSError as error:
                 if member == primary:
                     raise
-        return Contents(nodes, short_name(primary))
+                unread.append(f"{member}: {type(error).__name__}: {error}")
+        return Contents(nodes, short_name(primary), tuple(unread))
 
     async def _read(self, member: str, position: str, *, wait: bool) -> dict[str, int]:
-        connection = await within(ATTEMPT_SECONDS, self._dial(member))
+        connection = await within(DIAL_SECONDS, self._dial(member))
         try:
             replayed = "SELECT coalesce(pg_last_wal_replay_lsn() >= %s::pg_lsn, true)"
             while wait and await connection.execute(replayed, (position,)) != [(True,)]:

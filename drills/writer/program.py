@@ -160,6 +160,7 @@ class Session:
             nodes=tuple(contents.nodes),
             authoritative=contents.authoritative,
             not_sent=not_sent,
+            problem="; ".join(contents.unread),
         )
 
     def _leave(self, writer: WriterName, contents: Contents) -> None:

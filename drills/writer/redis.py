@@ -12,6 +12,7 @@ from drills.writer.target import ACKNOWLEDGED, Contents, Told
 
 ATTEMPT_SECONDS = 0.5
 CATCH_UP_SECONDS = 20.0
+DIAL_SECONDS = 5.0  # to read back: nobody's write gap depends on it
 SCAN_COUNT = "1000"
 
 
@@ -92,23 +93,25 @@ class RedisTarget:
         master = connection.member
         offset = int(info(await self._question(master, "INFO", "replication"))["master_repl_offset"])
         nodes: dict[str, dict[str, int]] = {}
+        unread: list[str] = []
         for node in (master, *(node for node in self._settings.nodes if node != master)):
             try:
                 nodes[short_name(node)] = await within(CATCH_UP_SECONDS, self._read(node, offset))
-            except OSError:
+            except OSError as error:
                 if node == master:
                     raise
-        return Contents(nodes, short_name(master))
+                unread.append(f"{node}: {type(error).__name__}: {error}")
+        return Contents(nodes, short_name(master), tuple(unread))
 
     async def _question(self, node: str, *words: str) -> Reply:
-        connection = await within(ATTEMPT_SECONDS, self._dial(node))
+        connection = await within(DIAL_SECONDS, self._dial(node))
         try:
             return await connection.ask(*words)
         finally:
             connection.abandon()
 
     async def _read(self, node: str, offset: int) -> dict[str, int]:
-        connection = await within(ATTEMPT_SECONDS, self._dial(node))
+        connection = await within(DIAL_SECONDS, self._dial(node))
         try:
             while _offset(info(await connection.ask("INFO", "replication"))) < offset:
                 await asyncio.sleep(0.05)

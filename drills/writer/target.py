@@ -21,10 +21,14 @@ ACKNOWLEDGED = Told("acknowledged")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the nodes have of a trial: per node each key and how often; `authoritative` is the primary's name."""
+    """What the nodes have of a trial: per node each key and how often; `authoritative` is the primary's name.
+
+    `unread` says which nodes could not be read, and why.
+    """
 
     nodes: dict[str, dict[str, int]]
     authoritative: str
+    unread: tuple[str, ...] = ()
 
 
 class Target(Protocol):
