@@ -8,33 +8,31 @@ from hms.inventory import Inventory
 from hms.kubectl import Kubectl
 from hms.quantity import format_bytes
 
-ROLLOUT_SECONDS = 180.0
+RESIZE_SECONDS = 60.0
 
 Broken = Callable[[Inventory, Kubectl], AbstractContextManager[None]]
 
 
 @contextmanager
 def more_memory_than_declared(inventory: Inventory, kubectl: Kubectl) -> Iterator[None]:
-    """Let the app's containers use 16 MiB more than the stack declares."""
-    declared = inventory.workload("app").containers[0].limits.memory_limit_bytes
-    _limit_app(kubectl, declared + 16 * 1024**2)
+    """Let one pod of the app use 16 MiB more than declared: resized in place, so that its Deployment knows nothing."""
+    workload = inventory.workload("app")
+    pod = kubectl.pods(workload.selector)[0]["metadata"]["name"]
+    declared = workload.containers[0].limits.memory_limit_bytes
+    _resize(kubectl, pod, declared + 16 * 1024**2)
     try:
         yield
     finally:
-        _limit_app(kubectl, declared)
+        _resize(kubectl, pod, declared)
 
 
-def _limit_app(kubectl: Kubectl, memory_bytes: int) -> None:
+def _resize(kubectl: Kubectl, pod: str, memory_bytes: int) -> None:
     limits = {"limits": {"memory": format_bytes(memory_bytes)}}
-    patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "resources": limits}]}}}}
-    kubectl.run("patch", "deployment", "app", "--patch", json.dumps(patch))
-    kubectl.run(
-        "rollout", "status", "deployment", "app", f"--timeout={ROLLOUT_SECONDS:g}s",
-        timeout_seconds=ROLLOUT_SECONDS + 5,
-    )  # fmt: skip
-    # Pods of the old kind may still be ending; a check that begins now does not count them, but the next rollout does.
-    kubectl.run("wait", "pods", "-l", "app.kubernetes.io/name=app", "--for=condition=Ready", "--timeout=60s",
-                timeout_seconds=65.0)  # fmt: skip
+    patch = {"spec": {"containers": [{"name": "app", "resources": limits}]}}
+    kubectl.run("patch", "pod", pod, "--subresource", "resize", "--patch", json.dumps(patch))
+    # The API server has it at once, the kernel when the kubelet has told it, which then stands in the status.
+    has_it = "--for=jsonpath={.status.containerStatuses[0].resources.limits.memory}=" + limits["limits"]["memory"]
+    kubectl.run("wait", "pod", pod, has_it, f"--timeout={RESIZE_SECONDS:g}s", timeout_seconds=RESIZE_SECONDS + 5)
 
 
 @contextmanager
@@ -69,16 +67,3 @@ def a_network_that_is_open(inventory: Inventory, kubectl: Kubectl) -> Iterator[N
         yield
     finally:
         kubectl.run("delete", "networkpolicy", "allow-all-for-now")
-
-
-@contextmanager
-def a_network_without_the_denial(_inventory: Inventory, kubectl: Kubectl) -> Iterator[None]:
-    """Take the policy away that denies everything to pods of which no other policy speaks."""
-    policy = kubectl.get("networkpolicy", "default-deny")
-    for field in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
-        policy["metadata"].pop(field, None)
-    kubectl.run("delete", "networkpolicy", "default-deny")
-    try:
-        yield
-    finally:
-        kubectl.run("create", "-f", "-", stdin=json.dumps(policy))

@@ -14,7 +14,6 @@ from tests.proved import ProvedStack
 from tests.smoke.broken import (
     Broken,
     a_network_that_is_open,
-    a_network_without_the_denial,
     a_setting_that_one_member_has_alone,
     more_memory_than_declared,
 )
@@ -41,7 +40,6 @@ def disagreements(inventory: Inventory, kubectl: Kubectl, folder: Path) -> dict[
         (more_memory_than_declared, {"limits.memory_bytes"}),
         (a_setting_that_one_member_has_alone, {"postgres.setting.work_mem"}),
         (a_network_that_is_open, {"network.flow", "network.open_to_all"}),
-        (a_network_without_the_denial, {"network.default_denial"}),
     ],
 )
 def test_a_broken_stack_is_found(broken: Broken, found_by: set[str], proof: ProvedStack, tmp_path: Path) -> None:
