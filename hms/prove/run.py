@@ -81,12 +81,11 @@ class Prover:
                 inventory, kubectl, self._evidence, scenario="first", rate_per_second=self._plan.rate_per_second,
                 duration_seconds=self._plan.load_seconds, workers=self._plan.load_workers, progress=say,
             )  # fmt: skip
-        for drill in self._plan.drills:
-            with self._progress.step(f"drill {drill}"):
-                run_drills(
-                    (drill,), trials=self._plan.trials, inventory=inventory, kubectl=kubectl,
-                    evidence=self._evidence, progress=say,
-                )  # fmt: skip
+        with self._progress.step("drills"):
+            run_drills(
+                self._plan.drills, trials=self._plan.trials, inventory=inventory, kubectl=kubectl,
+                evidence=self._evidence, progress=say,
+            )  # fmt: skip
 
     def remove(self) -> None:
         """Remove the stack, and the cluster if a prove made it, and forget both."""
@@ -251,9 +250,9 @@ def _commit() -> str:
 
 
 def _count_steps(plan: ProvePlan) -> int:
-    provision, smoke_and_load = 5, 2
+    provision, measure = 5, 3
     removal = 0 if plan.keep else 2 if plan.own_cluster else 1
-    return provision + smoke_and_load + len(plan.drills) + removal
+    return provision + measure + removal
 
 
 @contextmanager
