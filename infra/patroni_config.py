@@ -51,7 +51,6 @@ def server_settings(spec: PostgresSpec) -> dict[str, str]:
         "maintenance_work_mem": _shown(max(spec.resources.memory_limit_bytes // 8 // _MIB, 16) * _MIB),
         "max_wal_size": _shown(max_wal_bytes),
         "max_slot_wal_keep_size": _shown(max_wal_bytes),
-        "wal_keep_size": "64MB",
         "wal_sender_timeout": replication_timeout,
         "wal_receiver_timeout": replication_timeout,
         "wal_receiver_status_interval": "1s",
@@ -79,6 +78,7 @@ def _agreed_settings(spec: PostgresSpec) -> dict[str, str]:
         "max_wal_senders": "10",
         "max_replication_slots": "10",
         "max_worker_processes": "8",
+        "wal_keep_size": "64MB",
         "wal_level": "replica",
         "wal_log_hints": "on",
     }

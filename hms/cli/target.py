@@ -1,24 +1,20 @@
-"""Which running stack a command measures, and where its evidence goes: the same options for `smoke` and `load`."""
+"""Which running stack is measured, and where the evidence goes: options that `smoke`, `load` and `drill` share."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from hms import __version__
 from hms.cli.options import resolve_cluster
 from hms.environment import read_environment
 from hms.errors import UsageError
-from hms.evidence import Run
+from hms.evidence_begin import begin_evidence
 from hms.evidence_directory import EvidenceDirectory
 from hms.inventory import Inventory, decode_inventory
 from hms.kubectl import Kubectl
-from hms.paths import project_root
 from hms.stack import PulumiStack
 from hms.tools import STACK_TOOLS, ensure
 
@@ -38,21 +34,14 @@ class RunningTarget:
     kubectl: Kubectl
     tool_versions: dict[str, str]
 
-    def begin(self, kind: Literal["smoke", "load"], out: Path | None, *, seed: int | None = None) -> EvidenceDirectory:
+    def begin(
+        self, kind: Literal["smoke", "load", "drill"], out: Path | None, *, seed: int | None = None
+    ) -> EvidenceDirectory:
         """Make the directory of a run's evidence, with what was run, where, and on what in it.
 
         `UsageError` if `out` has anything in it.
         """
-        now = datetime.now(UTC)
-        path = out or project_root() / "evidence" / now.strftime(f"%Y%m%dT%H%M%SZ-{kind}")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"--out {path}: not empty", remedy="Evidence is append-only: name a new directory.")
-        evidence = EvidenceDirectory(path)
-        record = Run(
-            id=path.name, kind=kind, stack=self.inventory.stack, started_at=now.isoformat(timespec="seconds"),
-            version=__version__, commit=_commit(), seed=seed,
-        )  # fmt: skip
-        evidence.write("run.json", record)
+        evidence = begin_evidence(kind, self.inventory.stack, out=out, seed=seed)
         evidence.write("inventory.json", self.inventory)
         evidence.write("environment.json", read_environment(self.kubectl, self.inventory, self.tool_versions))
         return evidence
@@ -99,12 +88,3 @@ def _find(
     toolbox = ensure(STACK_TOOLS, progress=say)
     made = PulumiStack(stack, environment=toolbox.environment())
     return RunningTarget(inventory=made.output(), kubectl=made.kubectl(), tool_versions=toolbox.versions())
-
-
-def _commit() -> str:
-    """Return the checkout's commit, marked where files differ from it; `unknown` outside a repository."""
-    done = subprocess.run(
-        ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"

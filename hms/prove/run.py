@@ -1,26 +1,22 @@
 """`hms prove`: the steps in their order, and what happens when one of them fails or a person interrupts."""
 
 import signal
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 from drills.run import run_drills
-from hms import __version__
 from hms.catalogue import default_catalogue_directory, load_catalogue
 from hms.cluster import Cluster
 from hms.environment import read_environment
 from hms.errors import DrillRefusedError, HmsError, UsageError
-from hms.evidence import Run
+from hms.evidence_begin import begin_evidence
 from hms.evidence_directory import EvidenceDirectory
 from hms.images import DEFAULT_REGISTRY, build, deliver
 from hms.inventory import Inventory
 from hms.judgement import judge_directory
 from hms.kubectl import Kubectl, explicit_kubectl
-from hms.paths import project_root
 from hms.progress import Progress
 from hms.prove.home import ProveHome
 from hms.prove.plan import ProvePlan
@@ -166,7 +162,7 @@ def prove(plan: ProvePlan) -> Proof:
         try:
             home.prepare(plan.cluster_settings)
             _refuse_unless_drills_allowed(plan, home)
-            evidence = _new_evidence(plan)
+            evidence = begin_evidence("prove", plan.stack, out=plan.evidence)
         except UsageError:
             if not goes_on:
                 home.remove()
@@ -222,31 +218,6 @@ def _refuse_unless_drills_allowed(plan: ProvePlan, home: ProveHome) -> None:
             f"stack {plan.stack}: hms:drills is {spec.drills!r}, and a proof breaks what it proves",
             remedy="Prove a stack that says `hms:drills: allowed`, as dev and ci do.",
         )
-
-
-def _new_evidence(plan: ProvePlan) -> EvidenceDirectory:
-    now = datetime.now(UTC)
-    path = plan.evidence or project_root() / "evidence" / f"{now:%Y%m%dT%H%M%SZ}-{plan.stack}"
-    if path.exists() and any(path.iterdir()):
-        raise UsageError(f"--out {path}: is not empty", remedy="Name a new directory; evidence is append-only.")
-    evidence = EvidenceDirectory(path.resolve())
-    evidence.write(
-        "run.json",
-        Run(
-            id=path.name, kind="prove", stack=plan.stack, started_at=now.isoformat(timespec="seconds"),
-            version=__version__, commit=_commit(),
-        ),
-    )  # fmt: skip
-    return evidence
-
-
-def _commit() -> str:
-    """Return the checkout's commit, marked where files differ from it; `unknown` outside a repository."""
-    done = subprocess.run(
-        ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"
 
 
 def _count_steps(plan: ProvePlan) -> int:
