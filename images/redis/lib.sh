@@ -1,11 +1,13 @@
 # Shared by the scripts of Redis and Sentinel: who is who, and how to ask them. Sourced by bash.
 #
 # /etc/hms/config/nodes and sentinels: a line `<pod name> <address>` each. /etc/hms/secrets: passwords, a file each.
-# Passwords go through standard input: they are in no argument and no environment.
+# Passwords go through standard input: they are in no argument and no environment. The variables are for tests.
 
-config=/etc/hms/config
-secrets=/etc/hms/secrets
-run=/run/hms
+config=${HMS_CONFIG:-/etc/hms/config}
+secrets=${HMS_SECRETS:-/etc/hms/secrets}
+run=${HMS_RUN:-/run/hms}
+data=${HMS_DATA:-/data}
+self=${HMS_SELF:-127.0.0.1}
 redis_port=6379
 sentinel_port=26379
 master_name=hms

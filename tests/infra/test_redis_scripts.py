@@ -1,0 +1,151 @@
+"""The scripts of the Redis image, with real servers: who becomes the primary, and what an acknowledged write meets."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis import AuthenticationError, Redis
+from redis.exceptions import NoPermissionError
+
+from tests.infra.redis_group import COUNT, PORTS, SCRIPTS, RedisGroup, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[RedisGroup]:
+    made = RedisGroup(folder)
+    made.prepare()
+    made.start()
+    try:
+        eventually(made.whole, "a new group is whole")
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[RedisGroup]:
+    """Yield a group that the test may break."""
+    with running(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisGroup]:
+    """Yield a group that tests only look at."""
+    with running(tmp_path_factory.mktemp("calm")) as made:
+        yield made
+
+
+def acknowledge(group: RedisGroup, key: str) -> None:
+    """Write a key to the primary and wait until both replicas have it."""
+    (primary,) = group.primaries()
+    with group.client(primary) as client:
+        client.set(key, "kept")
+        assert client.execute_command("WAIT", COUNT - 1, 5000) == COUNT - 1
+
+
+def everyone_has(group: RedisGroup, key: str) -> bool:
+    for number in range(COUNT):
+        with group.client(number) as client:
+            if client.get(key) != "kept":
+                return False
+    return True
+
+
+def test_a_new_group_has_its_first_node_as_primary(calm: RedisGroup) -> None:
+    assert calm.primaries() == [0]
+    assert "no Sentinel knows a primary" in calm.log("redis-0")
+
+
+def test_a_primary_that_dies_is_replaced_and_comes_back_as_a_replica(group: RedisGroup) -> None:
+    acknowledge(group, "drill:before")
+    os.kill(group.server_pid(0), signal.SIGKILL)
+    eventually(lambda: group.whole() and group.primaries() != [0], "another primary, and the old one its replica")
+    assert everyone_has(group, "drill:before")
+    assert "redis-server ended with code 137" in group.log("redis-0")
+    assert group.processes["redis-0"].poll() is None, "the container's first process outlives the server"
+
+
+def test_a_primary_that_is_reborn_empty_does_not_wipe_its_replicas(group: RedisGroup) -> None:
+    acknowledge(group, "drill:before")
+    group.kill("redis-0")
+    shutil.rmtree(group.folder / "redis-0" / "data")
+    (group.folder / "redis-0" / "data").mkdir()
+    group.start("redis-0")
+    eventually(group.whole, "the group is whole again")
+    assert group.primaries() != [0]
+    assert everyone_has(group, "drill:before")
+
+
+def test_a_group_that_lost_its_power_comes_back_with_what_it_had(group: RedisGroup) -> None:
+    acknowledge(group, "drill:before")
+    group.kill()
+    group.start()
+    eventually(group.whole, "the group is whole again", within_seconds=60)
+    assert everyone_has(group, "drill:before")
+
+
+def test_sentinels_that_lost_what_they_knew_learn_it_from_the_nodes(group: RedisGroup) -> None:
+    os.kill(group.server_pid(0), signal.SIGKILL)
+    eventually(lambda: group.whole() and group.primaries() != [0], "another primary")
+    before = group.primaries()
+    group.kill("sentinel-0", "sentinel-1", "sentinel-2")
+    for number in range(COUNT):
+        (group.folder / f"sentinel-{number}" / "data" / "sentinel.conf").unlink()
+    group.start("sentinel-0", "sentinel-1", "sentinel-2")
+    eventually(group.whole, "the Sentinels agree again")
+    assert group.primaries() == before
+
+
+def test_a_planned_stop_of_the_primary_hands_over_first(group: RedisGroup) -> None:
+    acknowledge(group, "drill:before")
+    process = group.processes.pop("redis-0")
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    eventually(lambda: len(group.primaries()) == 1, "another primary")
+    eventually(lambda: len(group.named()) == 1, "the Sentinels agree")
+    (primary,) = group.primaries()
+    with group.client(primary) as client:
+        assert client.get("drill:before") == "kept"
+    group.start("redis-0")
+    eventually(group.whole, "the group is whole again")
+
+
+class TestUsers:
+    def test_nobody_enters_without_a_password(self, calm: RedisGroup) -> None:
+        for kind in PORTS:
+            with (
+                Redis(host=calm.address(kind, 0), port=PORTS[kind], socket_timeout=1) as client,
+                pytest.raises(AuthenticationError),
+            ):
+                client.ping()
+
+    def test_each_user_reaches_its_own_keys_and_no_settings(self, calm: RedisGroup) -> None:
+        with calm.client(0, "app") as client:
+            client.set("app:key", "1", ex=60)
+            with pytest.raises(NoPermissionError):
+                client.set("drill:key", "1")
+            for forbidden in ("FLUSHALL", "CONFIG SET maxmemory 1", "SHUTDOWN", "KEYS *", "REPLICAOF NO ONE"):
+                with pytest.raises(NoPermissionError):
+                    client.execute_command(*forbidden.split())
+
+    def test_an_app_may_ask_the_sentinels_and_not_command_them(self, calm: RedisGroup) -> None:
+        with Redis(
+            host=calm.address("sentinel", 0), port=PORTS["sentinel"], username="app", password="password-of-app"
+        ) as client:
+            assert client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", "hms")
+            for forbidden in ("SENTINEL FAILOVER hms", "SENTINEL REMOVE hms", "SENTINEL SET hms quorum 1"):
+                with pytest.raises(NoPermissionError):
+                    client.execute_command(*forbidden.split())
+
+    def test_no_password_is_in_an_argument_or_an_environment(self, calm: RedisGroup) -> None:
+        listed = subprocess.run(["ps", "axeww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+        assert str(SCRIPTS) in listed
+        assert "password-of-" not in listed
