@@ -83,7 +83,10 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redis(msgspec.Struct, frozen=True, kw_only=True):
-    """What Redis and its Sentinels were told; the settings are as `CONFIG GET` and `SENTINEL MASTER` print them."""
+    """What Redis and its Sentinels were told; the settings are as `CONFIG GET` and `SENTINEL MASTER` print them.
+
+    The `down-after-milliseconds` of the n-th Sentinel, from 0, is n times `sentinel_stagger_ms` longer.
+    """
 
     master_name: str
     nodes: tuple[str, ...]
@@ -93,7 +96,14 @@ class Redis(msgspec.Struct, frozen=True, kw_only=True):
     quorum: int
     settings: dict[str, str]
     sentinel_settings: dict[str, str]
+    sentinel_stagger_ms: int = 0
     credentials_secret: str
+
+    def settings_of_sentinel(self, pod: str) -> dict[str, str]:
+        """Return the settings of the Sentinel in a pod: those of all, with what its ordinal adds."""
+        later_ms = int(pod.rpartition("-")[2]) * self.sentinel_stagger_ms
+        down_after_ms = int(self.sentinel_settings["down-after-milliseconds"]) + later_ms
+        return {**self.sentinel_settings, "down-after-milliseconds": str(down_after_ms)}
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,13 +80,17 @@ class RedisSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentinelSpec:
-    """The Sentinels that replace a dead Redis primary."""
+    """The Sentinels that replace a dead Redis primary.
+
+    Each suspects `stagger_ms` later than the one before it: those that suspect at once may each vote for themselves.
+    """
 
     members: int
     quorum: int
     resources: ResourceSpec
     storage_bytes: int
     down_after_ms: int
+    stagger_ms: int
     failover_timeout_ms: int
 
 
@@ -256,6 +260,7 @@ def _sentinel(fields: Fields) -> SentinelSpec:
         down_after_ms=fields.integer(
             "sentinelDownAfterMs", 500, 600_000, why="below it a busy primary is failed over for nothing"
         ),
+        stagger_ms=fields.integer("sentinelStaggerMs", 0, 10_000),
         failover_timeout_ms=fields.integer("sentinelFailoverTimeoutMs", 1000, 600_000),
     )
     _odd(fields, "sentinels", spec.members)

@@ -98,6 +98,7 @@ def _redis(spec: StackSpec) -> Redis:
         quorum=spec.sentinel.quorum,
         settings=redis_settings(spec.redis),
         sentinel_settings=sentinel_settings(spec.sentinel),
+        sentinel_stagger_ms=spec.sentinel.stagger_ms,
         credentials_secret=REDIS_CREDENTIALS,
     )
 

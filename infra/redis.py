@@ -76,6 +76,7 @@ class RedisAddresses(pulumi.ComponentResource):
                 "redis.conf": redis_conf(spec.redis),
                 "sentinel.conf": sentinel_conf(),
                 "sentinel-settings": lines(sentinel_settings(spec.sentinel)),
+                "stagger-ms": f"{spec.sentinel.stagger_ms}\n",
                 "quorum": f"{spec.sentinel.quorum}\n",
                 "patience-seconds": f"{patience_seconds(spec.sentinel)}\n",
             },

@@ -36,7 +36,10 @@ def redis_settings(spec: RedisSpec) -> dict[str, str]:
 
 
 def sentinel_settings(spec: SentinelSpec) -> dict[str, str]:
-    """Return the settings of the monitored primary by name, as `SENTINEL MASTER` prints them, but for the quorum."""
+    """Return the settings of the monitored primary by name, as the first Sentinel's `SENTINEL MASTER` prints them.
+
+    The quorum is apart; what the stagger adds on the other Sentinels they add themselves.
+    """
     return {
         "down-after-milliseconds": str(spec.down_after_ms),
         "failover-timeout": str(spec.failover_timeout_ms),
@@ -79,4 +82,5 @@ def patience_seconds(spec: SentinelSpec) -> int:
 
     Time for detection and two elections: a failed one blocks the next for twice the failover's timeout.
     """
-    return (spec.down_after_ms + 3 * spec.failover_timeout_ms) // 1000 + 1
+    slowest_ms = spec.down_after_ms + (spec.members - 1) * spec.stagger_ms
+    return (slowest_ms + 3 * spec.failover_timeout_ms) // 1000 + 1

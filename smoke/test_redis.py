@@ -95,7 +95,7 @@ def test_sentinels_agree_on_one_primary(
         checks.equal("sentinel.others", place.target, declared=others, observed=known.get("num-other-sentinels"))
         replicas = str(len(nodes) - 1)
         checks.equal("sentinel.replicas", place.target, declared=replicas, observed=known.get("num-slaves"))
-        for name, value in declared.sentinel_settings.items():
+        for name, value in declared.settings_of_sentinel(place.pod_name).items():
             checks.equal(f"sentinel.setting.{name}", place.target, declared=value, observed=known.get(name, "missing"))
         said = " ".join(answers["quorum"])
         checks.that("sentinel.can_fail_over", place.target, said.startswith("OK"), declared="OK", observed=said)

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -21,7 +22,7 @@ Kind = Literal["redis", "sentinel"]
 SCRIPTS = project_root() / "images" / "redis"
 COUNT = 3
 PORTS: dict[Kind, int] = {"redis": 6379, "sentinel": 26379}
-NETWORKS: dict[Kind, str] = {"redis": "127.61.0", "sentinel": "127.61.1"}
+_NETWORKS = count(1)
 PASSWORDS = ("app", "replication", "sentinel", "drill")
 
 
@@ -40,9 +41,10 @@ def eventually(holds: Callable[[], bool], what: str, *, within_seconds: float = 
 
 @dataclass(slots=True)
 class RedisGroup:
-    """Three nodes and three Sentinels, each with an address of its own, as in the pods."""
+    """Three nodes and three Sentinels, each with an address of its own, as in the pods; groups can run side by side."""
 
     folder: Path
+    network: int = field(default_factory=lambda: next(_NETWORKS))
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     logs: list[IO[bytes]] = field(default_factory=list)
 
@@ -53,6 +55,7 @@ class RedisGroup:
             "nodes": lines({f"redis-{n}": self.address("redis", n) for n in range(COUNT)}),
             "sentinels": lines({f"sentinel-{n}": self.address("sentinel", n) for n in range(COUNT)}),
             "sentinel-settings": lines(sentinel_settings(made.sentinel)),
+            "stagger-ms": f"{made.sentinel.stagger_ms}\n",
             "quorum": "2\n",
             "patience-seconds": f"{patience_seconds(made.sentinel)}\n",
         }
@@ -75,7 +78,7 @@ class RedisGroup:
             (home / "config" / name).write_text(local.replace("dir /data", f"dir {home}/data"))
 
     def address(self, kind: Kind, number: int) -> str:
-        return f"{NETWORKS[kind]}.{number + 1}"
+        return f"127.61.{self.network}.{(10 if kind == 'redis' else 20) + number}"
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name

@@ -82,7 +82,7 @@ class TestRedis:
 
     def test_sentinels_timers_are_those_declared(self) -> None:
         settings = sentinel_settings(spec(sentinelDownAfterMs=750).sentinel)
-        assert settings == {"down-after-milliseconds": "750", "failover-timeout": "5000", "parallel-syncs": "1"}
+        assert settings == {"down-after-milliseconds": "750", "failover-timeout": "3000", "parallel-syncs": "1"}
 
     def test_a_reborn_primary_waits_longer_than_two_elections_take(self) -> None:
         made = spec().sentinel

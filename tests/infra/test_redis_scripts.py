@@ -6,10 +6,12 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
-from redis import AuthenticationError, Redis
+from redis import AuthenticationError, Redis, RedisError
 from redis.exceptions import NoPermissionError
 
 from tests.infra.redis_group import COUNT, PORTS, SCRIPTS, RedisGroup, eventually
@@ -64,6 +66,14 @@ def test_a_new_group_has_its_first_node_as_primary(calm: RedisGroup) -> None:
     assert "no Sentinel knows a primary" in calm.log("redis-0")
 
 
+def test_each_sentinel_suspects_a_little_later_than_the_one_before_it(calm: RedisGroup) -> None:
+    patience_ms = []
+    for number in range(COUNT):
+        with calm.sentinel(number) as client:
+            patience_ms.append(client.execute_command("SENTINEL MASTERS")["hms"]["down-after-milliseconds"])
+    assert patience_ms == [500, 600, 700]
+
+
 def test_a_primary_that_dies_is_replaced_and_comes_back_as_a_replica(group: RedisGroup) -> None:
     acknowledge(group, "drill:before")
     os.kill(group.server_pid(0), signal.SIGKILL)
@@ -104,16 +114,36 @@ def test_sentinels_that_lost_what_they_knew_learn_it_from_the_nodes(group: Redis
     assert group.primaries() == before
 
 
-def test_a_planned_stop_of_the_primary_hands_over_first(group: RedisGroup) -> None:
-    acknowledge(group, "drill:before")
+def write_until_refused(group: RedisGroup, acknowledged: list[str], started: Event) -> None:
+    """Write key after key to the first node, noting each that it acknowledges, until it acknowledges no more."""
+    with group.client(0) as client:
+        for number in count():
+            key = f"drill:{number}"
+            try:
+                client.set(key, "kept")
+            except RedisError:
+                return
+            acknowledged.append(key)
+            if number == 200:
+                started.set()
+
+
+def test_a_planned_stop_of_the_primary_hands_over_and_loses_nothing_that_it_acknowledged(group: RedisGroup) -> None:
+    acknowledged: list[str] = []
+    started = Event()
+    writer = Thread(target=write_until_refused, args=(group, acknowledged, started))
+    writer.start()
+    assert started.wait(timeout=10)
     process = group.processes.pop("redis-0")
     process.terminate()
-    assert process.wait(timeout=20) == 0
-    eventually(lambda: len(group.primaries()) == 1, "another primary")
-    eventually(lambda: len(group.named()) == 1, "the Sentinels agree")
+    assert process.wait(timeout=30) == 0
+    writer.join(timeout=20)
+    eventually(lambda: len(group.primaries()) == 1 and len(group.named()) == 1, "another primary, known to all")
     (primary,) = group.primaries()
     with group.client(primary) as client:
-        assert client.get("drill:before") == "kept"
+        lost = [key for key in acknowledged if client.get(key) != "kept"]
+    assert lost == []
+    assert "handing over" in group.log("redis-0")
     group.start("redis-0")
     eventually(group.whole, "the group is whole again")
 
