@@ -1,4 +1,17 @@
 """The Pulumi program: a `StackSpec` in, an `Inventory` out; one component a file.
 
+| file | what it makes |
+|---|---|
+| `namespace.py` | the namespace: Pod Security "restricted", quota, limits |
+| `network.py` | the NetworkPolicies, from the one list in `flows.py` |
+| `credentials.py` | the Secrets |
+| `postgres.py` | Postgres under Patroni, told what `patroni_config.py` says |
+| `redis.py` | the Redis nodes and Sentinels, told what `redis_config.py` says |
+| `data.py` | the Job that migrates and loads |
+| `app.py` | the service |
+| `inventory.py` | what came out, for checks, loads and drills |
+
+`site.py` and `pod.py` hold what all of them share, `names.py` the names. `program.py` puts them in order.
+
 May import: hms.
 """
