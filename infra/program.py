@@ -88,7 +88,7 @@ def build(spec: StackSpec, *, config: pulumi.Config, provider: pulumi.ProviderRe
         port=SENTINEL_PORT,
         sizes=spec.sentinel.resources,
         storage_bytes=spec.sentinel.storage_bytes,
-        settings=f"{sentinel_conf()}{sentinel_settings(spec.sentinel)}{spec.sentinel.quorum} {spec.sentinel.stagger_ms}",
+        settings=f"{sentinel_conf()}{sentinel_settings(spec.sentinel)}{spec.sentinel}",
         addresses=addresses,
         credentials=credentials,
         opts=after(network),
