@@ -1,21 +1,17 @@
 """One stack on the test cluster, from nothing to nothing: made, cut off, finished, unchanged, changed, removed."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hms.cluster import Cluster
 from hms.errors import StackError
-from hms.images import build, deliver
 from hms.paths import project_root
-from hms.tools import STACK_TOOLS, ensure
+from tests.proved import ProvedStack
 from tests.stack.life import STACK, StackLife, generations, pod_identities
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.fault]
 
-CLUSTER = os.environ.get("HMS_TEST_CLUSTER", "default")
 NAMESPACE = "hms-t-life"
 
 
@@ -24,21 +20,8 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Yield the test cluster; one that is not up is made, and is gone afterwards."""
-    found = Cluster(CLUSTER)
-    made = not found.layout.home.exists()
-    found.up(progress=quiet)
-    ensure(STACK_TOOLS, progress=quiet)
-    deliver(build(progress=quiet), cluster=found, progress=quiet)
-    yield found
-    if made:
-        found.down(progress=quiet)
-
-
-@pytest.fixture(scope="module")
-def life(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackLife]:
-    found = StackLife(folder=tmp_path_factory.mktemp("life"), cluster=cluster.name, namespace=NAMESPACE)
+def life(proof: ProvedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackLife]:
+    found = StackLife(folder=tmp_path_factory.mktemp("life"), cluster=proof.cluster.name, namespace=NAMESPACE)
     found.prepare(project_root() / "stacks" / f"Pulumi.{STACK}.yaml")
     yield found
     found.stack.destroy(quiet)
