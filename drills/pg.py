@@ -26,6 +26,7 @@ class PostgresConnection:
         self.member = member
         self.warning = ""
         self._connection = connection
+        self._running: asyncio.Task[list[tuple[Any, ...]]] | None = None
         connection.add_notice_handler(self._note)
 
     @classmethod
@@ -50,6 +51,7 @@ class PostgresConnection:
         self.warning = ""
         task = asyncio.ensure_future(self._run(query, parameters))
         task.add_done_callback(_observe)
+        self._running = task
         try:
             done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
         finally:
@@ -74,9 +76,16 @@ class PostgresConnection:
         return self._connection.closed
 
     def abandon(self) -> None:
-        """Close at once; nobody may be waiting on it."""
+        """Close at once; who waits on a statement gets an error of psycopg's.
+
+        The socket is shut down now, its descriptor is closed when the statement has ended: one that is closed while the
+        event loop watches it would be given to the next connection, which then fails for no reason of its own.
+        """
         self._cut()
-        self._connection.pgconn.finish()
+        if self._running is None or self._running.done():
+            self._connection.pgconn.finish()
+        else:
+            self._running.add_done_callback(lambda _: self._connection.pgconn.finish())
 
     async def _run(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         cursor = await self._connection.execute(query.encode(), parameters)

@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from drills.pg import PostgresConnection
 from drills.wire import SETTINGS_VARIABLE, Message, Settings, Started, Stopped, WriterStatus
 from drills.writer.program import WANTED, serve
 from hms.evidence import Present
 from hms.ledger import Reckoning, Write, read_ledger, reckon
 from tests.drills.bookmarks import BookmarkServer
 from tests.drills.conftest import PostgresPair, make_settings
-from tests.drills.engines import RedisServer, until
+from tests.drills.engines import PASSWORD, RedisServer, until
 
 TRIAL = "t-1"
 
@@ -168,6 +169,26 @@ def test_the_apps_answers(folder: Path, status: int, outcome: str) -> None:
     found = reckoned(settings, "app", "api")
     assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
     assert len({write.key for write in writes}) == len(writes)
+
+
+def test_a_connection_that_is_abandoned_in_a_statement_does_not_harm_the_next_one(
+    folder: Path, pair: PostgresPair
+) -> None:
+    settings = make_settings(folder, postgres_port=pair.primary.port, rates={}).postgres
+
+    async def abandon_and_go_on() -> None:
+        for _ in range(20):
+            left = await PostgresConnection.open(pair.primary.host, settings, password=PASSWORD)
+            asleep = asyncio.ensure_future(left.execute("SELECT pg_sleep(5)", timeout_seconds=5.0))
+            await asyncio.sleep(0.01)
+            asleep.cancel()
+            await asyncio.wait({asleep})
+            left.abandon()
+            following = await PostgresConnection.open(pair.primary.host, settings, password=PASSWORD)
+            assert await following.execute("SELECT 1") == [(1,)]
+            following.abandon()
+
+    asyncio.run(abandon_and_go_on())
 
 
 @pytest.mark.fault
