@@ -83,17 +83,17 @@ class TestLife:
     def test_a_pod_that_never_becomes_ready_is_named_with_its_reason_and_a_corrected_stack_goes_on(
         self, life: StackLife
     ) -> None:
-        life.set(registry="localhost/absent", readyTimeoutSeconds="15")
+        life.set(sentinelCpuRequest="200", sentinelCpuLimit="200", readyTimeoutSeconds="15")
         with pytest.raises(StackError) as caught:
             life.stack.up(life.progress)
         told = str(caught.value)
-        assert "pod sentinel-2: container sentinel: " in told
-        assert "ImagePull" in told
-        assert "event Failed: " in told
-        assert "`hms images`" in told
-        life.set(registry="localhost/hms", readyTimeoutSeconds="300")
+        assert "pod sentinel-2: not scheduled: " in told
+        assert "Insufficient cpu" in told
+        assert "event FailedScheduling: " in told
+        life.set(sentinelCpuRequest="20m", sentinelCpuLimit="500m", readyTimeoutSeconds="300")
         life.stack.up(life.progress)
-        life.stack.preview(life.progress, expect_no_changes=True)
+        (_, _, last) = life.stack.kubectl().pods({"app.kubernetes.io/name": "sentinel"})
+        assert last["status"]["phase"] == "Running"
 
     def test_destroy_leaves_nothing(self, life: StackLife) -> None:
         kubectl = life.stack.kubectl()
