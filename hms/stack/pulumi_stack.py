@@ -19,6 +19,7 @@ from hms.stack.credentials import make_credentials
 from hms.stack.diagnosis import diagnose
 from hms.stack.home import PASSPHRASE_VARIABLES, default_environment, ensure_passphrase
 from hms.stack.lock import BackendFiles
+from hms.stack.orphans import end_orphans
 from hms.stack.process import capture, passthrough, stream
 from hms.stack.settings import PROJECT, missing_secrets, read_stack_spec, stack_file
 
@@ -199,6 +200,7 @@ class PulumiStack:
         self._wait_while_held(files, progress)
         if holders := files.holders():
             progress(f"stack {self.stack}: the lock of process {holders[0].pid}, which is gone, is removed")
+            end_orphans(self._environment["PULUMI_BACKEND_URL"])
             for finding in files.repair():
                 progress(f"stack {self.stack}: {finding}")
             if files.holders():

@@ -7,6 +7,7 @@ import pytest
 
 from hms.errors import StackError
 from hms.paths import project_root
+from hms.stack.orphans import end_orphans
 from tests.proved import ProvedStack
 from tests.stack.life import STACK, StackLife, generations, pod_identities
 
@@ -41,6 +42,7 @@ class TestLife:
         assert life.holders() == []
         life.stack.up(life.progress)
         assert any("which is gone, is removed" in line for line in life.lines)
+        assert end_orphans(life.backend_url) == []
         assert life.stack.output().namespace == NAMESPACE
         assert checkout_settings() == before
 

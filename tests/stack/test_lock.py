@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from socket import gethostname
 import pytest
 
 from hms.stack.lock import BackendFiles, lock_holders
+from hms.stack.orphans import end_orphans
 
 
 def write_lock(folder: Path, pid: int, host: str) -> str:
@@ -119,3 +121,50 @@ class TestRepair:
         other.write_bytes(b"")
         files.repair()
         assert other.exists()
+
+
+class TestOrphans:
+    def started(self, folder: Path, name: str, backend: str) -> "subprocess.Popen[bytes]":
+        program = folder / name
+        program.symlink_to("/bin/cat")
+        process = subprocess.Popen(
+            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PULUMI_BACKEND_URL": backend}
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"started\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"started\n"
+        return process
+
+    def test_a_plugin_whose_pulumi_is_gone_is_ended_and_no_other_process(self, tmp_path: Path) -> None:
+        orphan = self.started(tmp_path, "pulumi-resource-kubernetes", f"file://{tmp_path}")
+        another_backends = self.started(tmp_path, "pulumi-resource-other", "file:///elsewhere")
+        no_plugin = self.started(tmp_path, "cat", f"file://{tmp_path}")
+        try:
+            assert end_orphans(f"file://{tmp_path}") == [orphan.pid]
+            assert orphan.wait(timeout=5) == -signal.SIGTERM
+            assert another_backends.poll() is None
+            assert no_plugin.poll() is None
+        finally:
+            for process in (orphan, another_backends, no_plugin):
+                process.communicate()
+
+    def test_a_plugin_under_a_pulumi_that_runs_is_left_alone(self, tmp_path: Path) -> None:
+        """The shell stands for pulumi: it has its name, and waits for the plugin that it started."""
+        (tmp_path / "pulumi").symlink_to("/bin/bash")
+        (tmp_path / "pulumi-resource-kubernetes").symlink_to("/bin/cat")
+        parent = subprocess.Popen(
+            [str(tmp_path / "pulumi"), "-c", f"{tmp_path}/pulumi-resource-kubernetes; exit 0"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PULUMI_BACKEND_URL": f"file://{tmp_path}"},
+        )  # fmt: skip
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        try:
+            parent.stdin.write(b"started\n")
+            parent.stdin.flush()
+            assert parent.stdout.readline() == b"started\n"
+            assert end_orphans(f"file://{tmp_path}") == []
+        finally:
+            parent.communicate()
+        assert parent.returncode == 0
