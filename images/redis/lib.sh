@@ -42,6 +42,17 @@ ask_all() {
     wait
 }
 
+# await_answers PORT ADDRESS...: wait until each one answers, at most 3 s.
+#
+# A node refuses the connections of a pod whose address it has not heard of yet. One that is refused as it begins, and
+# comes about a moment later all the same, keeps the refusal in its socket's error queue, which Redis never reads: its
+# event loop then turns without end, a third of a core. So a server is started when those that it will dial can be reached.
+await_answers() {
+    local port=$1 deadline=$((SECONDS + 3))
+    shift
+    while ((SECONDS < deadline)) && (ask_all "$port" PING "$@") | grep -q ' -$'; do sleep 0.2; done
+}
+
 # The address that a majority of the Sentinels name as primary; `unknown` if a majority knows none; else `silent`.
 named_primary() {
     local addresses total
