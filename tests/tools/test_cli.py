@@ -46,4 +46,4 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no 'helm'") as caught:
         run("--list", "helm")
     assert "kubectl" in caught.value.remedy
-    assert "Groups are stack, cluster, images, build." in caught.value.remedy
+    assert "Groups are stack, cluster, images, build, tests." in caught.value.remedy
