@@ -97,7 +97,7 @@ def read_packaged() -> Release:
         # The package reads its data by functions that Python 3.11 calls deprecated, and later ones do not.
         warnings.simplefilter("ignore", DeprecationWarning)
         # Imported here because it costs seconds and 100 MB, which only a load shall pay; it carries no types.
-        import simple_icd_10_cm as icd  # type: ignore[import-untyped]  # noqa: PLC0415
+        import simple_icd_10_cm as icd  # type: ignore[import-untyped]  # noqa: PLC0415 - untyped; parses at import
 
     groups: list[GroupRow] = []
     codes: list[CodeRow] = []

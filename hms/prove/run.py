@@ -69,7 +69,7 @@ class Prover:
         """Check, load and break the running stack; every figure lands in the evidence."""
         say = self._progress.line
         self._evidence.write("inventory.json", inventory)
-        self._evidence.write("environment.json", read_environment(kubectl, inventory, {}))
+        self._evidence.write("environment.json", read_environment(kubectl, inventory, toolbox.versions()))
         with self._progress.step("smoke"):
             run_smoke(inventory, kubectl, self._evidence, progress=say)
         with self._progress.step("load"):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from hms.catalogue import default_catalogue_directory, load_catalogue
+from hms.evidence import Environment
+from hms.evidence_directory import EvidenceDirectory
 from hms.prove.home import ProveHome
 from tests.cluster.remains import remains
 from tests.proved import CLUSTER, STACK, ProvedStack, prove_command
@@ -48,6 +50,15 @@ def test_each_step_and_its_time_are_on_record(proof: ProvedStack) -> None:
     steps = (proof.evidence / "steps.jsonl").read_text().splitlines()
     assert len(steps) == proof.printed.count(": done in ")
     assert all('"ok":true' in step for step in steps)
+
+
+def test_the_evidence_names_the_tools_and_the_images_that_were_used(proof: ProvedStack) -> None:
+    environment = EvidenceDirectory(proof.evidence).read("environment.json", Environment)
+    assert {"pulumi", "kubectl", "containerd", "etcd"} <= {
+        name for name, version in environment.tools.items() if version
+    }
+    assert len(environment.images) >= 3
+    assert len(environment.nodes) == 3
 
 
 def test_evidence_verifies_and_a_changed_byte_is_named(proof: ProvedStack, tmp_path: Path) -> None:
