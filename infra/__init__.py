@@ -11,7 +11,8 @@
 | `app.py` | the service |
 | `inventory.py` | what came out, for checks, loads and drills |
 
-`site.py` and `pod.py` hold what all of them share, `names.py` the names. `program.py` puts them in order.
+`site.py` and `pod.py` hold what all of them share, `names.py` the names, `rollout.py` the wait for a StatefulSet.
+`program.py` puts them in order.
 
 May import: hms.
 """

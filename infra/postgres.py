@@ -52,6 +52,7 @@ from infra.pod import (
     secret_volume,
     spread,
 )
+from infra.rollout import rolled_out
 from infra.site import SKIP_AWAIT, Site, digest
 
 
@@ -86,7 +87,8 @@ class PostgresCluster(pulumi.ComponentResource):
             ),
             opts=site.child(self),
         )
-        self.register_outputs({"stateful_set": self.stateful_set.metadata.name})
+        rolled = rolled_out(self.stateful_set, site.cluster, timeout_seconds=site.spec.ready_timeout_seconds)
+        self.register_outputs({"stateful_set": self.stateful_set.metadata.name, "rolled_out": rolled})
 
     def _services(self) -> None:
         postgres = ServicePortArgs(name=POSTGRES, port=POSTGRES_PORT, target_port=POSTGRES_PORT)

@@ -10,6 +10,7 @@ from pulumi_kubernetes import Provider
 
 from hms.errors import UsageError
 from hms.inventory import Inventory
+from hms.kubectl import Kubectl
 from hms.paths import cluster_context, cluster_kubeconfig
 from hms.spec import SECRET_KEYS, ClusterChoice, StackSpec, flatten
 from infra.app import TerminologyService
@@ -55,14 +56,14 @@ def cluster_access(choice: ClusterChoice) -> tuple[Path, str]:
     return path, context
 
 
-def build(spec: StackSpec, *, config: pulumi.Config, provider: pulumi.ProviderResource) -> Inventory:
+def build(spec: StackSpec, *, config: pulumi.Config, provider: pulumi.ProviderResource, cluster: Kubectl) -> Inventory:
     """Declare every resource of the stack and return its Inventory."""
 
     def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(providers=[provider], depends_on=list(resources))
 
     place = RestrictedNamespace("namespace", spec, opts=after())
-    site = Site(spec=spec, namespace=place.namespace)
+    site = Site(spec=spec, cluster=cluster, namespace=place.namespace)
     network = NetworkRules("network", site, opts=after(place))
     credentials = Credentials("credentials", site, config=config, opts=after(place))
     postgres = PostgresCluster("postgres", site, credentials=credentials, opts=after(network))
@@ -105,5 +106,6 @@ def run() -> None:
     spec = read_spec(pulumi.get_project(), pulumi.get_stack())
     kubeconfig, context = cluster_access(spec.cluster)
     provider = Provider("cluster", kubeconfig=str(kubeconfig), context=context, namespace=spec.namespace)
-    made = build(spec, config=config, provider=provider)
+    cluster = Kubectl(kubeconfig, context, namespace=spec.namespace)
+    made = build(spec, config=config, provider=provider, cluster=cluster)
     pulumi.export("inventory", cast(dict[str, Any], msgspec.to_builtins(made)))

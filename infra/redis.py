@@ -51,6 +51,7 @@ from infra.pod import (
     spread,
 )
 from infra.redis_config import lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
+from infra.rollout import rolled_out
 from infra.site import SKIP_AWAIT, Site, digest
 
 
@@ -163,7 +164,8 @@ class RedisMembers(pulumi.ComponentResource):
             ),
             opts=site.child(self),
         )
-        self.register_outputs({"stateful_set": self.stateful_set.metadata.name})
+        rolled = rolled_out(self.stateful_set, site.cluster, timeout_seconds=site.spec.ready_timeout_seconds)
+        self.register_outputs({"stateful_set": self.stateful_set.metadata.name, "rolled_out": rolled})
 
     def _spec(
         self, replicas: int, annotations: Mapping[str, Any], volume: PersistentVolumeClaimArgs

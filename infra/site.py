@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from hms.kubectl import Kubectl
 from hms.spec import StackSpec
 from infra.names import labels
 
@@ -15,13 +16,14 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A stack's spec, its namespace, and the resource that holds the namespace.
+    """A stack's spec, its cluster, its namespace, and the resource that holds the namespace.
 
     Everything is deleted with the namespace, so `destroy` is one deletion and leaves nothing, not even what Patroni
     made.
     """
 
     spec: StackSpec
+    cluster: Kubectl
     namespace: pulumi.Resource
 
     def meta(

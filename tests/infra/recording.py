@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -14,10 +15,14 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi_kubernetes import Provider
 
 from hms.inventory import Inventory
+from hms.kubectl import Kubectl
 from hms.spec import SECRET_KEYS, StackSpec
 from infra.program import build
 
 Object = dict[str, Any]
+
+NOWHERE = Kubectl(Path("nowhere"), "none", binary="false")
+"""A cluster that cannot be asked: what a program registers needs none."""
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -103,9 +108,9 @@ def record(spec: StackSpec) -> Recording:
 
     def program() -> None:
         provider = Provider("cluster", kubeconfig="nowhere", context="none")
-        made.append(build(spec, config=pulumi.Config("hms"), provider=provider))
+        made.append(build(spec, config=pulumi.Config("hms"), provider=provider, cluster=NOWHERE))
 
-    with _event_loop() as loop:
+    with event_loop() as loop:
         set_mocks(recorder, project="hms", stack=spec.stack, preview=False)
         config = {f"hms:{key}": secret_value(key) for key in SECRET_KEYS}
         pulumi.runtime.set_all_config(config, list(config))
@@ -114,7 +119,7 @@ def record(spec: StackSpec) -> Recording:
 
 
 @contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """Yield a loop of our own, closed at the end with those that the mocks open in each of its worker threads."""
     opened = [asyncio.new_event_loop()]
 
