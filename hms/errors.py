@@ -71,6 +71,10 @@ class LoadError(HmsError):
     """A load run could not be completed, so there is no figure: a generator was lost, or never began."""
 
 
+class BenchError(HmsError):
+    """A server that a measurement or a test needs cannot be started, or does not come to the state that it must."""
+
+
 class DrillRefusedError(UsageError):
     """The stack's configuration does not allow that it is broken."""
 

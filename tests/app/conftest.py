@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.db import release as releases
-from tests.app.processes import Process, eventually
-from tests.app.servers import PASSWORD, Postgres, Redis
-from tests.app.service import Service, clean_environment
+from hms.bench.processes import Process, eventually
+from hms.bench.servers import PASSWORD, Postgres, Redis
+from hms.bench.service import Service, clean_environment
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import json
 import httpx
 import pytest
 
-from tests.app.servers import Postgres
-from tests.app.service import Service
+from hms.bench.servers import Postgres
+from hms.bench.service import Service
 
 RELEASE = "icd-10-cm-2026-04"
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.app.processes import eventually
-from tests.app.servers import Postgres, Redis
-from tests.app.service import Service
+from hms.bench.processes import eventually
+from hms.bench.servers import Postgres, Redis
+from hms.bench.service import Service
 
 pytestmark = pytest.mark.fault
 

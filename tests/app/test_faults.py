@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.app.processes import eventually
-from tests.app.servers import Postgres
-from tests.app.service import Service
+from hms.bench.processes import eventually
+from hms.bench.servers import Postgres
+from hms.bench.service import Service
 
 pytestmark = pytest.mark.fault
 

@@ -9,9 +9,9 @@ from app.db.connection import Connection
 from app.db.release import CodeRow, GroupRow, Notes, Release, make_current
 from app.db.schema import MIGRATIONS, lock, migrate
 from app.errors import ReleaseError
+from hms.bench.processes import Process, eventually
+from hms.bench.servers import Postgres
 from tests.app.conftest import start_load
-from tests.app.processes import Process, eventually
-from tests.app.servers import Postgres
 
 FINGERPRINT = """
 SELECT md5(string_agg(md5(codes::text), '' ORDER BY code)) FROM icd10_codes AS codes

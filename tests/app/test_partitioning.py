@@ -8,7 +8,7 @@ from psycopg.errors import CheckViolation
 
 from app.db.partitioning import PARTITIONS, partition_of
 from app.errors import OutOfRangeError
-from tests.app.servers import Postgres
+from hms.bench.servers import Postgres
 
 
 def test_there_are_nineteen_without_a_gap_from_a_to_z() -> None:

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.middleware.protect import Slots
-from tests.app.processes import eventually
-from tests.app.servers import Postgres
-from tests.app.service import Service
+from hms.bench.processes import eventually
+from hms.bench.servers import Postgres
+from hms.bench.service import Service
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hms-app' AND wait_event_type = 'Lock'"
 

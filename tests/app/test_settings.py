@@ -5,8 +5,8 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import Address, from_environment
-from tests.app.processes import Process
-from tests.app.service import clean_environment
+from hms.bench.processes import Process
+from hms.bench.service import clean_environment
 
 
 def test_the_defaults_need_the_members_only() -> None:

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as it is deployed, and what a test asks of it."""
+"""The service as a process of its own, as it is deployed, and what a measurement or a test asks of it."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx
 
-from tests.app.processes import Process, eventually
+from hms.bench.processes import Process, eventually
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
@@ -35,16 +35,20 @@ class Service:
         self.process.kill()
 
     def until_ready(self) -> Self:
+        """Return once reads are answered."""
         eventually(lambda: self.client.get("/api/v1/health/ready").status_code == 200)
         return self
 
     def get(self, path: str, **parameters: str | int) -> httpx.Response:
+        """Ask for a path."""
         return self.client.get(path, params=parameters or None)
 
     def put_bookmark(self, user: str, code: str) -> httpx.Response:
+        """Make a bookmark."""
         return self.client.put(f"/api/v1/users/{user}/bookmarks/{code}")
 
     def bookmarks(self, user: str) -> list[str]:
+        """List a user's bookmarks."""
         answer = self.get(f"/api/v1/users/{user}/bookmarks", limit=1000)
         assert answer.status_code == 200, answer.text
         return [mark["code"] for mark in answer.json()["bookmarks"]]
@@ -55,5 +59,6 @@ class Service:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(beginning))
 
     def stop(self) -> int:
+        """Send SIGTERM, and return the exit code once it has ended."""
         self.process.signal(signal.SIGTERM)
         return self.process.wait()

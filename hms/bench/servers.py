@@ -1,4 +1,4 @@
-"""A Postgres with TLS and passwords, a streaming replica of it, and a Redis with a Sentinel: children of the tests."""
+"""A Postgres with TLS and passwords, a streaming replica of it, a Redis with a Sentinel: children of their caller."""
 
 import datetime
 import os
@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from psycopg import sql
 
-from tests.app.processes import PACKAGES, Process, free_port
+from hms.bench.processes import PACKAGES, Process, free_port
+from hms.errors import BenchError
 
-PASSWORD = "correct horse battery staple"  # a password with spaces: it must survive every quoting on its way
+PASSWORD = "correct horse battery staple"  # noqa: S105 - opens a server of ours alone; spaces must survive every quoting
 
 
 def _server_user() -> str | None:
@@ -26,7 +27,7 @@ def _server_user() -> str | None:
 
 
 def _private_directory() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="hms-test-"))
+    directory = Path(tempfile.mkdtemp(prefix="hms-bench-"))
     if user := _server_user():
         owner = pwd.getpwnam(user)
         os.chown(directory, owner.pw_uid, owner.pw_gid)
@@ -35,7 +36,8 @@ def _private_directory() -> Path:
 
 def _binary(name: str) -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
-    assert found, f"no {name}: apt-get install {' '.join(PACKAGES)}"
+    if not found:
+        raise BenchError(f"no {name} on this machine", remedy=f"apt-get install {' '.join(PACKAGES)}")
     return found[-1]
 
 
@@ -85,10 +87,12 @@ class Postgres:
 
     @property
     def ca_file(self) -> Path:
+        """Return the file of the authority that signed its certificate."""
         return self.data / "server.crt"
 
     @property
     def address(self) -> str:
+        """Return host and port, as a client names them."""
         return f"localhost:{self.port}"
 
     def connect(self, database: str = "hms") -> psycopg.Connection[tuple[object, ...]]:
@@ -119,18 +123,23 @@ class Postgres:
             connection.execute("SELECT pg_reload_conf()")
 
     def kill(self) -> None:
+        """Kill the server, as a node does that dies."""
         self._process.kill()
 
     def start(self) -> None:
+        """Start the server that was killed."""
         self._process = self._started()
 
     def freeze(self) -> None:
+        """Stop the server where it is: sockets stay open, nothing answers."""
         self._process.freeze()
 
     def thaw(self) -> None:
+        """Let a frozen server go on."""
         self._process.thaw()
 
     def remove(self) -> None:
+        """Kill the server and remove all it wrote."""
         self._process.kill()
         shutil.rmtree(self.directory)
 
@@ -152,14 +161,15 @@ class Postgres:
 
     def _run(self, name: str, *arguments: str | Path) -> None:
         process = Process([_binary(name), *arguments], user=_server_user(), directory=self.directory)
-        assert process.wait() == 0, process.output
+        if (code := process.wait()) != 0:
+            raise BenchError(f"{name} ended with {code}", remedy=f"It said:\n{process.output}")
 
 
 class Redis:
     """One Redis primary and the one Sentinel that knows it; the user `app` may touch keys `app:*` only."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="hms-test-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="hms-bench-"))
         self.port = free_port()
         self.sentinel_port = free_port()
         secret = PASSWORD.replace(" ", "-")
@@ -178,6 +188,7 @@ class Redis:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Return the service's settings for this cache."""
         return {
             "HMS_REDIS_SENTINELS": f"127.0.0.1:{self.sentinel_port}",
             "HMS_REDIS_USER": "app",
@@ -187,22 +198,28 @@ class Redis:
         }
 
     def stored(self) -> list[bytes]:
+        """List the keys."""
         with redis.Redis(port=self.port) as client:
             return [bytes(key) for key in client.scan_iter()]
 
     def kill(self) -> None:
+        """Kill the server, as a node does that dies."""
         self._server.kill()
 
     def start(self) -> None:
+        """Start the server that was killed."""
         self._server = self._started()
 
     def freeze(self) -> None:
+        """Stop the server where it is: sockets stay open, nothing answers."""
         self._server.freeze()
 
     def thaw(self) -> None:
+        """Let a frozen server go on."""
         self._server.thaw()
 
     def remove(self) -> None:
+        """Kill the server and remove all it wrote."""
         self._sentinel.kill()
         self._server.kill()
         shutil.rmtree(self.directory)

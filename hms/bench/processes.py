@@ -1,4 +1,4 @@
-"""Server processes that tests start, watch by what they say, freeze, kill and always take away again."""
+"""Server processes that are started, watched by what they say, frozen, killed and always taken away again."""
 
 import os
 import random
@@ -13,15 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-PACKAGES = ("postgresql-15", "redis-server", "redis-sentinel")
-"""Debian packages that these tests need; any version of Postgres from 15 on serves."""
+from hms.errors import BenchError
+
+PACKAGES = ("postgresql", "redis-server", "redis-sentinel")
+"""Debian packages that have the servers; Postgres from 15 on serves."""
 
 PATIENCE_SECONDS = 120.0
 """How long anything may take on a machine that has other work; nothing waits that long where it does what it should."""
 
 
 class Process:
-    """A child whose output is read line by line, so that a test waits for what it says and not for time to pass."""
+    """A child whose output is read line by line, so that one waits for what it says and not for time to pass."""
 
     def __init__(
         self,
@@ -56,10 +58,12 @@ class Process:
 
     @property
     def pid(self) -> int:
+        """Return the number of the process."""
         return self._child.pid
 
     @property
     def output(self) -> str:
+        """Return all that it said until now."""
         return "".join(self.lines)
 
     def wait_for(self, pattern: str, *, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
@@ -67,7 +71,7 @@ class Process:
         found = self._search(pattern, seconds)
         if found is None:
             self.kill()
-            raise AssertionError(f"never said {pattern!r}:\n{self.output}")
+            raise BenchError(f"a server never said {pattern!r}", remedy=f"It said:\n{self.output}")
         return found
 
     def _search(self, pattern: str, seconds: float) -> re.Match[str] | None:
@@ -94,6 +98,7 @@ class Process:
         return code
 
     def signal(self, number: signal.Signals) -> None:
+        """Send the child a signal."""
         self._child.send_signal(number)
 
     def kill(self) -> None:
@@ -113,10 +118,12 @@ class Process:
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Let the child and its children go on."""
         for pid in (self.pid, *self.children()):
             os.kill(pid, signal.SIGCONT)
 
     def children(self) -> list[int]:
+        """List the processes that the child started."""
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
 
@@ -139,7 +146,7 @@ def _ended(descriptor: int, seconds: float) -> bool:
 def free_port() -> int:
     """Return a port that nobody listens at, below those that the kernel gives to clients, so that it stays free."""
     for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -147,12 +154,13 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError("no port is free between 20000 and 32000")
+    raise BenchError("no port is free between 20000 and 32000", remedy="End what listens there.")
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
     """Ask until it holds: for states of other processes that no event tells of."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"never true within {seconds} s"
+        if time.monotonic() >= deadline:
+            raise BenchError(f"what must become true did not within {seconds:g} s")
         time.sleep(0.02)
