@@ -10,6 +10,7 @@ from app.api.shapes import BookmarkBody, BookmarkPage, ListedBookmark
 from app.codes import canonical
 from app.db import bookmarks
 from app.errors import InvalidCodeError
+from app.openapi import CODE, USER, Answer, Parameter, limit_parameter, operation
 from app.problems import invalid, not_found
 
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -17,6 +18,12 @@ _DEFAULT_LISTED = 100
 _MOST_LISTED = 1000
 
 
+@operation(
+    tag="bookmarks",
+    parameters=(USER, CODE),
+    answers={200: Answer(BookmarkBody), 201: Answer(BookmarkBody)},
+    problems={404},
+)
 async def put_bookmark(request: Request) -> Response:
     """Keep a bookmark: 201 if it is new, 200 if it was there; both only when it is durable.
 
@@ -33,6 +40,7 @@ async def put_bookmark(request: Request) -> Response:
     return json_response(BookmarkBody(user=user, code=code), status=status)
 
 
+@operation(tag="bookmarks", parameters=(USER, CODE), answers={204: Answer(None)})
 async def delete_bookmark(request: Request) -> Response:
     """Remove a bookmark: 204, also if it was not there."""
     only(request)
@@ -43,6 +51,15 @@ async def delete_bookmark(request: Request) -> Response:
     return Response(status_code=204)
 
 
+@operation(
+    tag="bookmarks",
+    parameters=(
+        USER,
+        Parameter("after", str, "The `next` of the page before: the page begins after this code.", example="E11.9"),
+        limit_parameter(default=_DEFAULT_LISTED, most=_MOST_LISTED),
+    ),
+    answers={200: Answer(BookmarkPage)},
+)
 async def get_bookmarks(request: Request) -> Response:
     """List the bookmarks, by code, in pages.
 

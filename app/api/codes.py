@@ -9,12 +9,19 @@ from app.api.shapes import CodeDetail, Group, SearchHit, SearchPage
 from app.db import lookup
 from app.db.search import MOST_HITS, Hit, Query, search
 from app.errors import InvalidQueryError
+from app.openapi import CODE, Answer, Parameter, limit_parameter, operation
 from app.problems import invalid, not_found
 
 _ENCODER = msgspec.json.Encoder()
 _DEFAULT_HITS = 20
 
 
+@operation(
+    tag="codes",
+    parameters=(CODE,),
+    answers={200: Answer(CodeDetail)},
+    problems={404},
+)
 async def get_code(request: Request) -> Response:
     """Answer with everything that is known of a code; the dot is optional, the case does not matter."""
     only(request)
@@ -33,6 +40,14 @@ async def get_code(request: Request) -> Response:
     return json_response(body, headers=cache_status(hit=False))
 
 
+@operation(
+    tag="search",
+    parameters=(
+        Parameter("q", str, "A code, the beginning of one, or words.", required=True, example="heart failure"),
+        limit_parameter(default=_DEFAULT_HITS, most=MOST_HITS),
+    ),
+    answers={200: Answer(SearchPage)},
+)
 async def get_search(request: Request) -> Response:
     """Answer with the codes that a text finds."""
     only(request, "q", "limit")

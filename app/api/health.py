@@ -1,21 +1,29 @@
-"""`/api/v1/health/live`, `/api/v1/health/ready` and `/metrics`."""
+"""`/api/v1/health/live`, `/api/v1/health/ready`, `/metrics` and `/api/v1/openapi.json`: what tells of the service."""
 
+from functools import cache
+from typing import Any
+
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.requests import json_response, service_of
 from app.api.shapes import Health
+from app.openapi import Answer, document, operation
 
 _NO_STORE = {"cache-control": "no-store"}
 
 
+@operation(tag="operation", answers={200: Answer(Health)}, free=True)
 async def live(request: Request) -> Response:
     """Say that the process serves requests; tied to nothing else, because a restart would mend nothing else."""
     del request
     return json_response(Health(status="live"), headers=_NO_STORE)
 
 
+@operation(tag="operation", answers={200: Answer(Health), 503: Answer(Health)}, free=True)
 async def ready(request: Request) -> Response:
     """Say whether reads are answered: a member of the database answered a probe just now and has a release.
 
@@ -32,6 +40,18 @@ async def ready(request: Request) -> Response:
     return json_response(Health(status="ready", release=release), headers=_NO_STORE)
 
 
+@operation(tag="operation", answers={200: Answer(str, media="text/plain")}, free=True)
 async def metrics(request: Request) -> Response:
     """Give all figures in Prometheus' text format."""
     return Response(service_of(request).metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+@operation(tag="operation", answers={200: Answer(dict[str, Any])}, free=True)
+async def openapi(request: Request) -> Response:
+    """Give this description of the routes, OpenAPI 3.1."""
+    return json_response(_description(request.app))
+
+
+@cache
+def _description(app: Starlette) -> bytes:
+    return msgspec.json.encode(document(app.routes))

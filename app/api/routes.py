@@ -11,7 +11,7 @@ from starlette.types import ExceptionHandler
 
 from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, get_search
-from app.api.health import live, metrics, ready
+from app.api.health import live, metrics, openapi, ready
 from app.errors import TimedOutError, UnavailableError
 from app.problems import Problem, request_id, timed_out, unavailable
 
@@ -25,10 +25,11 @@ ROUTES = (
     Route("/api/v1/users/{user}/bookmarks/{code}", delete_bookmark, methods=["DELETE"]),
     Route("/api/v1/health/live", live, methods=["GET"]),
     Route("/api/v1/health/ready", ready, methods=["GET"]),
+    Route("/api/v1/openapi.json", openapi, methods=["GET"]),
     Route("/metrics", metrics, methods=["GET"]),
 )
 
-FREE_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/metrics"})
+FREE_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/openapi.json", "/metrics"})
 """What needs no slot: it must answer when nothing else does."""
 
 

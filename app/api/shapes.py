@@ -1,8 +1,22 @@
 """The shapes of the answers. Fields are documented here because clients see them."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+_NOTES = {
+    "type": "object",
+    "properties": {
+        **{kind: {"type": "array", "items": {"type": "string"}} for kind in (
+            "includes", "excludes1", "excludes2", "code_first", "code_also", "use_additional_code", "notes",
+        )},
+        "seventh_character_note": {"type": "string"},
+        "seventh_characters": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}  # fmt: skip
+"""As they are stored; they are passed on without being read."""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -24,14 +38,14 @@ class CodeDetail(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     title: str
     release: str
-    kind: str
+    kind: Annotated[str, Meta(extra_json_schema={"enum": ["category", "subcategory", "extension"]})]
     billable: bool
     chapter: Group
     block: Group
     parent: str | None
     children: list[str]
     synonyms: list[str]
-    notes: msgspec.Raw
+    notes: Annotated[msgspec.Raw, Meta(extra_json_schema=_NOTES)]
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +78,7 @@ class ListedBookmark(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     title: str | None
-    created_at: datetime
+    created_at: Annotated[datetime, Meta(tz=True)]
 
 
 class BookmarkPage(msgspec.Struct, frozen=True, kw_only=True):
