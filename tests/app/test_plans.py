@@ -1,0 +1,96 @@
+"""Each statement that a request makes names the indexes and the partitions that it should touch, on the real rows."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from app.db import bookmarks, lookup, search
+from app.db.connection import Connection
+from app.db.partitioning import PARTITIONS
+from hms.bench.servers import Postgres
+from tests.app.plans import is_text_of, plans, statements
+
+ALL = frozenset(partition.table for partition in PARTITIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Work of a module, and what its last statement should touch; `tables` beside small ones (`SMALL`)."""
+
+    work: Callable[[Connection], Awaitable[object]]
+    indexes: frozenset[str]
+    tables: frozenset[str]
+
+
+SMALL = frozenset({"icd10_releases", "icd10_groups"})
+"""Tables of a few hundred rows for each release: reading one from end to end is a page or two."""
+
+
+def case(work: Callable[[Connection], Awaitable[object]], *, indexes: str, tables: str | frozenset[str]) -> Case:
+    named = frozenset(tables.split()) if isinstance(tables, str) else tables
+    return Case(work=work, indexes=frozenset(indexes.split()), tables=named)
+
+
+CASES = {
+    "look-up": case(
+        lambda c: lookup.find(c, "E11.9"),
+        indexes="icd10_codes_active",
+        tables="icd10_codes_e",
+    ),
+    "search by code": case(
+        lambda c: search.search(c, search.Query.parse("S72"), limit=20),
+        indexes="icd10_codes_active",
+        tables="icd10_codes_s_t",
+    ),
+    "search by words": case(
+        lambda c: search.search(c, search.Query.parse("fractures"), limit=20),
+        indexes="icd10_codes_search icd10_codes_search_categories",
+        tables=ALL,
+    ),
+    "keep a bookmark": case(
+        lambda c: bookmarks.put(c, user="plans", code="J45.909"),
+        indexes="icd10_codes_active",
+        tables="icd10_codes_j bookmarks",
+    ),
+    "remove a bookmark": case(
+        lambda c: bookmarks.delete(c, user="plans", code="J45.909"), indexes="bookmarks_pkey", tables="bookmarks"
+    ),
+    "list bookmarks": case(
+        lambda c: bookmarks.listed(c, user="plans", after="", limit=100),
+        indexes="bookmarks_pkey icd10_codes_active",
+        tables="bookmarks icd10_codes_j",
+    ),
+}
+"""Every statement in `app.db` that a request makes is in the work of one of these; add a case with a statement."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_bookmarks(postgres: Postgres) -> Iterator[None]:
+    """Fill the table as it is in use: of one that has a page, any plan is as good as another."""
+    with postgres.connect() as connection:
+        connection.execute(
+            "INSERT INTO bookmarks (user_name, code) SELECT 'plans-' || length(title) % 50, code FROM icd10_codes "
+            "WHERE active AND kind = 'subcategory'"
+        )
+        connection.execute("ANALYZE bookmarks")
+        yield
+        connection.execute("DELETE FROM bookmarks WHERE user_name LIKE 'plans%'")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_statement_touches_the_indexes_and_the_partitions_that_it_should(postgres: Postgres, name: str) -> None:
+    wanted = CASES[name]
+    if name == "list bookmarks":
+        asyncio.run(plans(postgres, CASES["keep a bookmark"].work))
+    seen = asyncio.run(plans(postgres, wanted.work))[-1]
+    assert seen.tables - SMALL == wanted.tables
+    assert {index for index in seen.indexes if not index.startswith(tuple(SMALL))} == wanted.indexes
+    assert not seen.scanned - SMALL, f"read from end to end: {sorted(seen.scanned)}\n{seen.query}"
+
+
+def test_every_statement_that_a_request_makes_has_a_case(postgres: Postgres) -> None:
+    asked = [plan.query for wanted in CASES.values() for plan in asyncio.run(plans(postgres, wanted.work))]
+    unseen = [where for where, text in statements().items() if not any(is_text_of(text, query) for query in asked)]
+    assert unseen == [], "add a case to CASES for each"
