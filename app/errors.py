@@ -50,3 +50,7 @@ class TimedOutError(AppError):
 
 class NotDurableError(AppError):
     """The server warned while it committed: the write may not be on a standby, so it must not be acknowledged."""
+
+
+class RedisUnavailableError(AppError):
+    """Redis cannot be asked now, or did not do what it was asked; whoever asked goes on without it."""

@@ -40,7 +40,6 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
-        self.cache_up = Gauge("hms_app_cache_up", "1 while the cache is used, else 0.", registry=self.registry)
         self.postgres_retries = Counter(
             "hms_app_postgres_retries",
             "Attempts at a member that did not count and were made again, by SQLSTATE or reason.",

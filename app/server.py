@@ -19,6 +19,8 @@ from app.metrics import Metrics
 from app.middleware.observe import Observe
 from app.middleware.protect import Drain, Protect
 from app.services.cache import Cache
+from app.services.collector import RedisCollector
+from app.services.redis_cluster import RedisCluster
 from app.settings import Settings
 
 _LOG = logging.getLogger("app.server")
@@ -40,7 +42,10 @@ class Application:
             retried=lambda reason: metrics.postgres_retries.labels(reason).inc(),
         )
         metrics.watch(router.members)
-        self.service = Service(router=router, cache=Cache(settings.redis, metrics), metrics=metrics)
+        redis = RedisCluster(settings.redis)
+        metrics.registry.register(RedisCollector(redis))
+        cache = Cache(redis, ttl_seconds=settings.redis.ttl_seconds if settings.redis else 0, metrics=metrics)
+        self.service = Service(router=router, redis=redis, cache=cache, metrics=metrics)
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
         protected = Protect(
             starlette,
@@ -63,14 +68,14 @@ class Application:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         del app
         await self.service.router.start()
-        await self.service.cache.start()
+        await self.service.redis.start()
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            await self.service.cache.stop()
+            await self.service.redis.stop()
             await self.service.router.stop()
 
 

@@ -10,7 +10,8 @@
 | `HMS_POSTGRES_POOL_SIZE` | 8 | connections to each member at most, beside one that watches it |
 | `HMS_REDIS_SENTINELS` | none | `host:port` of every Sentinel; without it there is no cache |
 | `HMS_REDIS_MASTER`, `_USER` | hms, none | |
-| `HMS_REDIS_PASSWORD_FILE` | none | |
+| `HMS_REDIS_PASSWORD_FILE` | none | read again for each connection |
+| `HMS_REDIS_POOL_SIZE` | 20 | connections to each Redis node at most, beside one that watches it |
 | `HMS_SENTINEL_USER`, `HMS_SENTINEL_PASSWORD_FILE` | none | |
 | `HMS_CACHE_TTL_SECONDS` | 60 | how long an answer stays in the cache at most |
 | `HMS_MAX_CONCURRENCY` | 1000 | requests at once; more wait a moment, then are refused with 503 |
@@ -62,6 +63,7 @@ class RedisSettings:
     password_file: Path | None
     sentinel_user: str | None
     sentinel_password_file: Path | None
+    pool_size: int
     ttl_seconds: int
 
 
@@ -97,6 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         password_file=reader.file("HMS_REDIS_PASSWORD_FILE"),
         sentinel_user=reader.optional("HMS_SENTINEL_USER"),
         sentinel_password_file=reader.file("HMS_SENTINEL_PASSWORD_FILE"),
+        pool_size=reader.whole("HMS_REDIS_POOL_SIZE", 20, low=1, high=1000),
         ttl_seconds=reader.whole("HMS_CACHE_TTL_SECONDS", 60, low=1, high=86_400),
     )
     settings = Settings(

@@ -13,6 +13,7 @@ from app.errors import InvalidCodeError
 from app.metrics import Metrics
 from app.problems import invalid
 from app.services.cache import Cache
+from app.services.redis_cluster import RedisCluster
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -22,6 +23,7 @@ class Service:
     """The parts that the routes use; in the state of the Starlette application as `service`."""
 
     router: Router
+    redis: RedisCluster
     cache: Cache
     metrics: Metrics
 

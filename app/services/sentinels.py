@@ -1,7 +1,10 @@
-"""Which Redis is the primary: what the first Sentinel that answers says."""
+"""What the Sentinels say: which Redis is the primary, and which nodes there are."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -13,45 +16,67 @@ from app.settings import Address, RedisSettings
 _TIMEOUT_SECONDS = 0.3
 
 
-async def find_primary(settings: RedisSettings) -> Address | None:
-    """Ask all Sentinels at once and return the first answer, or None if none of them knows.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`primary` is whom most of those that answered name; `nodes` is every node that one of them knows."""
 
-    All at once, because asked in turn a dead first one would stall the search; the answer is a hint, and the caller
-    asks the node itself whether it takes writes.
+    primary: Address | None
+    nodes: frozenset[Address]
+    answers: int
+
+
+class Sentinels:
+    """Asks every Sentinel at once, over a connection to each that is kept: in turn, a dead first one would stall it.
+
+    What they say is a hint. They learn of a promotion up to a second after it, so whoever needs the primary asks the
+    nodes themselves.
     """
-    asks = [asyncio.create_task(_ask(sentinel, settings)) for sentinel in settings.sentinels]
-    try:
-        for answer in asyncio.as_completed(asks):
-            if (address := await answer) is not None:
-                return address
-        return None
-    finally:
-        for ask in asks:
-            ask.cancel()
-        await asyncio.gather(*asks, return_exceptions=True)
 
+    def __init__(self, settings: RedisSettings) -> None:
+        self._master = settings.master
+        self._settings = settings
+        self._clients: dict[Address, Redis] = {}
 
-async def _ask(sentinel: Address, settings: RedisSettings) -> Address | None:
-    password_file = settings.sentinel_password_file
-    client = Redis(
-        host=sentinel.host,
-        port=sentinel.port,
-        username=settings.sentinel_user,
-        password=password_file.read_text(encoding="utf-8").rstrip("\n") if password_file else None,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        decode_responses=True,
-    )
-    try:
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
-            answer = await client.sentinel_get_master_addr_by_name(settings.master)
-    except (RedisError, OSError, TimeoutError):
-        return None
-    finally:
-        with suppress(RedisError, OSError):
-            await client.aclose()
-    if not isinstance(answer, list | tuple) or len(answer) != 2:
-        return None
-    return Address(str(answer[0]), int(answer[1]))
+    async def survey(self) -> Survey:
+        """Ask all of them; takes 0.3 s at most."""
+        answers = await asyncio.gather(*(self._ask(address) for address in self._settings.sentinels))
+        heard = [answer for answer in answers if answer is not None]
+        named = Counter(primary for primary, _ in heard if primary is not None)
+        nodes = frozenset(named) | frozenset(node for _, replicas in heard for node in replicas)
+        return Survey(named.most_common(1)[0][0] if named else None, nodes, len(heard))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for address in tuple(self._clients):
+            await self._forget(address)
+
+    async def _ask(self, address: Address) -> tuple[Address | None, tuple[Address, ...]] | None:
+        client = self._clients.get(address) or self._clients.setdefault(address, self._client(address))
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                named: Any = await client.sentinel_get_master_addr_by_name(self._master)
+                replicas: Any = await client.sentinel_slaves(self._master)
+        except (RedisError, OSError, TimeoutError):
+            await self._forget(address)
+            return None
+        primary = Address(str(named[0]), int(named[1])) if named else None
+        return primary, tuple(Address(str(replica["ip"]), int(replica["port"])) for replica in replicas)
+
+    def _client(self, address: Address) -> Redis:
+        password_file = self._settings.sentinel_password_file
+        return Redis(
+            host=address.host,
+            port=address.port,
+            username=self._settings.sentinel_user,
+            password=password_file.read_text(encoding="utf-8").rstrip("\n") if password_file else None,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            decode_responses=True,
+        )
+
+    async def _forget(self, address: Address) -> None:
+        if client := self._clients.pop(address, None):
+            with suppress(RedisError, OSError):
+                await client.aclose()

@@ -21,6 +21,11 @@ from hms.errors import BenchError
 PASSWORD = "correct horse battery staple"  # noqa: S105 - opens a server of ours alone; spaces must survive every quoting
 
 
+APP_RIGHTS = "~app:* &app:* +@all -@admin -@dangerous +role +info"
+SENTINEL_RIGHTS = "-@all +@connection +sentinel|get-master-addr-by-name +sentinel|slaves"
+"""What the stack grants the service at Redis; the part that the service needs of what it grants at the Sentinels."""
+
+
 def _server_user() -> str | None:
     """Postgres refuses to run as root; then its own user runs it."""
     return "postgres" if os.geteuid() == 0 else None
@@ -176,12 +181,12 @@ class Redis:
         (self.directory / "password").write_text(secret + "\n")
         (self.directory / "redis.conf").write_text(
             f'bind 127.0.0.1\nport {self.port}\nsave ""\ndir {self.directory}\n'
-            f"user default on nopass ~* &* +@all\nuser app on >{secret} ~app:* -@all +@read +@write +@connection\n"
+            f"user default on nopass ~* &* +@all\nuser app on >{secret} {APP_RIGHTS}\n"
         )
         (self.directory / "sentinel.conf").write_text(
             f"bind 127.0.0.1\nport {self.sentinel_port}\ndir {self.directory}\n"
             f"sentinel monitor hms 127.0.0.1 {self.port} 1\n"
-            f"user default off\nuser sentinel on >{secret} -@all +@connection +sentinel|get-master-addr-by-name\n"
+            f"user default off\nuser sentinel on >{secret} {SENTINEL_RIGHTS}\n"
         )
         self._sentinel = Process(["redis-sentinel", self.directory / "sentinel.conf"]).started("monitor master hms")
         self._server = self._started()
