@@ -34,6 +34,12 @@ class Metrics:
         self.refused = Counter(
             "hms_app_requests_refused", "Requests refused because too many ran.", registry=self.registry
         )
+        self.abandoned = Counter(
+            "hms_app_requests_abandoned",
+            "Requests ended because the client left, or took nothing of its answer (stalled).",
+            ("reason",),
+            registry=self.registry,
+        )
         self.cache_lookups = Counter(
             "hms_app_cache_lookups",
             "Look-ups in the cache: hit, miss, or off while the cache is not reachable.",

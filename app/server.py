@@ -14,10 +14,15 @@ from starlette.types import ASGIApp
 
 from app.api.requests import Service
 from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
+from app.connections import bounded
 from app.db.router import Router
 from app.metrics import Metrics
+from app.middleware.bounds import Bounds
+from app.middleware.concurrency import Concurrency
+from app.middleware.drain import Drain
 from app.middleware.observe import Observe
-from app.middleware.protect import Drain, Protect
+from app.middleware.security_headers import SecurityHeaders
+from app.middleware.timeouts import Timeouts
 from app.services.cache import Cache
 from app.services.collector import RedisCollector
 from app.services.redis_cluster import RedisCluster
@@ -38,7 +43,7 @@ class Application:
         metrics = Metrics()
         router = Router(
             settings.postgres,
-            statement_timeout_seconds=settings.request_timeout_seconds,
+            statement_timeout_seconds=settings.timeouts.longest_seconds,
             retried=lambda reason: metrics.postgres_retries.labels(reason).inc(),
         )
         metrics.watch(router.members)
@@ -47,14 +52,12 @@ class Application:
         cache = Cache(redis, ttl_seconds=settings.redis.ttl_seconds if settings.redis else 0, metrics=metrics)
         self.service = Service(router=router, redis=redis, cache=cache, metrics=metrics)
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
-        protected = Protect(
-            starlette,
-            metrics=metrics,
-            max_concurrency=settings.max_concurrency,
-            timeout_seconds=settings.request_timeout_seconds,
-            free=FREE_PATHS,
+        timed = Timeouts(starlette, metrics=metrics, timeouts=settings.timeouts)
+        concurrency = Concurrency(timed, metrics=metrics, most=settings.max_concurrency, free=FREE_PATHS)
+        bounds = Bounds(concurrency, slow_client_seconds=settings.timeouts.slow_client_seconds)
+        observed = Observe(
+            SecurityHeaders(bounds), metrics=metrics, routes={route.endpoint: route.path for route in ROUTES}
         )
-        observed = Observe(protected, metrics=metrics, routes={route.endpoint: route.path for route in ROUTES})
         self.drain = Drain(observed)
         starlette.state.service = self.service
         starlette.state.drain = self.drain
@@ -94,7 +97,10 @@ class Server(uvicorn.Server):
                 host=settings.listen.host,
                 port=settings.listen.port,
                 loop="uvloop",
-                http="httptools",
+                http=bounded(
+                    slow_client_seconds=settings.timeouts.slow_client_seconds,
+                    most_connections=settings.max_connections,
+                ),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -102,7 +108,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
-                timeout_graceful_shutdown=round(settings.request_timeout_seconds + _STOP_SLACK_SECONDS),
+                timeout_graceful_shutdown=round(settings.timeouts.longest_seconds + _STOP_SLACK_SECONDS),
             )
         )
         self._drain = application.drain

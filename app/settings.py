@@ -15,7 +15,12 @@
 | `HMS_SENTINEL_USER`, `HMS_SENTINEL_PASSWORD_FILE` | none | |
 | `HMS_CACHE_TTL_SECONDS` | 60 | how long an answer stays in the cache at most |
 | `HMS_MAX_CONCURRENCY` | 1000 | requests at once; more wait a moment, then are refused with 503 |
-| `HMS_REQUEST_TIMEOUT_SECONDS` | 30 | the deadline of a request; beyond it 504 |
+| `HMS_MAX_CONNECTIONS` | 4096 | clients' connections; beyond it the longest idle one makes room |
+| `HMS_SEARCH_TIMEOUT_SECONDS` | 30 | the deadline of a search; beyond a deadline 504 |
+| `HMS_ENTERPRISE_TIMEOUT_SECONDS` | 60 | of an export or another expensive request |
+| `HMS_HEALTH_TIMEOUT_SECONDS` | 10 | of health and metrics |
+| `HMS_REQUEST_TIMEOUT_SECONDS` | 30 | of every other request |
+| `HMS_SLOW_CLIENT_SECONDS` | 10 | how long a client may take over the head, the body, or the next part of an answer |
 | `HMS_DRAIN_SECONDS` | 2 | after SIGTERM, how long clients are told to leave before connections are closed |
 | `HMS_LOAD_WAIT_SECONDS` | 300 | how long `python -m app.load` waits for a writable primary |
 """
@@ -68,14 +73,31 @@ class RedisSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutSettings:
+    """How long each kind of request may take, and a client over its part of one."""
+
+    search_seconds: float
+    enterprise_seconds: float
+    health_seconds: float
+    other_seconds: float
+    slow_client_seconds: float
+
+    @property
+    def longest_seconds(self) -> float:
+        """Return the longest time that a request has."""
+        return max(self.search_seconds, self.enterprise_seconds, self.health_seconds, self.other_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that a process is told. Made by `from_environment`."""
 
     listen: Address
     postgres: PostgresSettings
     redis: RedisSettings | None
+    timeouts: TimeoutSettings
     max_concurrency: int
-    request_timeout_seconds: float
+    max_connections: int
     drain_seconds: float
     load_wait_seconds: float
 
@@ -109,8 +131,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ),
         postgres=postgres,
         redis=redis if sentinels else None,
+        timeouts=_timeouts(reader),
         max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
-        request_timeout_seconds=reader.seconds("HMS_REQUEST_TIMEOUT_SECONDS", 30, low=0.1, high=600),
+        max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
         drain_seconds=reader.seconds("HMS_DRAIN_SECONDS", 2, low=0, high=300),
         load_wait_seconds=reader.seconds("HMS_LOAD_WAIT_SECONDS", 300, low=0, high=3600),
     )
@@ -118,6 +141,16 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if reader.problems:
         raise SettingsError(reader.problems)
     return settings
+
+
+def _timeouts(reader: "_Reader") -> TimeoutSettings:
+    return TimeoutSettings(
+        search_seconds=reader.seconds("HMS_SEARCH_TIMEOUT_SECONDS", 30, low=0.1, high=600),
+        enterprise_seconds=reader.seconds("HMS_ENTERPRISE_TIMEOUT_SECONDS", 60, low=0.1, high=600),
+        health_seconds=reader.seconds("HMS_HEALTH_TIMEOUT_SECONDS", 10, low=0.1, high=600),
+        other_seconds=reader.seconds("HMS_REQUEST_TIMEOUT_SECONDS", 30, low=0.1, high=600),
+        slow_client_seconds=reader.seconds("HMS_SLOW_CLIENT_SECONDS", 10, low=0.1, high=600),
+    )
 
 
 class _Reader:

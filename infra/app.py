@@ -201,7 +201,8 @@ class TerminologyService(pulumi.ComponentResource):
             automount_service_account_token=False,
             enable_service_links=False,
             security_context=pod_security(USER_IDS[APP]),
-            termination_grace_period_seconds=40,
+            # Before SIGTERM 3 s, then a drain of 2 s, then the longest request that the app allows, 60 s, and a second.
+            termination_grace_period_seconds=70,
             topology_spread_constraints=[spread(APP, strict=False)],
             containers=[container],
             volumes=[*volumes, redis],

@@ -13,6 +13,8 @@ from app.metrics import Metrics
 _LOG = logging.getLogger("app.access")
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _SLOW_SECONDS = 1.0
+_CLIENT_LEFT = 499
+"""Written down, never sent: no answer, because nobody waited for one."""
 
 
 class Observe:
@@ -35,7 +37,7 @@ class Observe:
         started = monotonic()
         identity = _identity(scope)
         scope["hms.request_id"] = identity
-        status = 500
+        status = 0
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -50,6 +52,8 @@ class Observe:
         finally:
             self._metrics.requests_active.dec()
             seconds = monotonic() - started
+            if not status:
+                status = _CLIENT_LEFT if scope.get("hms.client_left") else 500
             route = self._routes.get(scope.get("endpoint"), "none")
             self._metrics.request_seconds.labels(route, scope["method"], str(status)).observe(seconds)
             level = logging.INFO if status >= 500 or seconds > _SLOW_SECONDS else logging.DEBUG

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from app.middleware.protect import Slots
+from app.middleware.concurrency import Slots
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
@@ -53,7 +53,7 @@ def test_beyond_the_limit_and_a_short_queue_requests_are_refused_and_health_is_n
 
 def test_who_waits_a_moment_gets_the_slot_that_comes_free_and_who_finds_a_full_queue_does_not_wait() -> None:
     async def story() -> tuple[bool, bool, bool, bool]:
-        slots = Slots(10)  # and one may wait
+        slots = Slots(10, queue_seconds=60)  # and one may wait
         taken = [await slots.take() for _ in range(10)]
         waiting = asyncio.create_task(slots.take())
         await asyncio.sleep(0)
@@ -71,7 +71,8 @@ def test_who_waits_a_moment_gets_the_slot_that_comes_free_and_who_finds_a_full_q
 def test_a_read_beyond_its_deadline_is_a_504_and_its_statement_is_gone(
     postgres: Postgres, database_environment: dict[str, str], table: str, path: str
 ) -> None:
-    with Service(**database_environment, HMS_REQUEST_TIMEOUT_SECONDS="0.5") as service:
+    timeouts = {"HMS_REQUEST_TIMEOUT_SECONDS": "0.5", "HMS_SEARCH_TIMEOUT_SECONDS": "0.5"}
+    with Service(**database_environment, **timeouts) as service:
         service.until_ready()
         with locked(postgres, table):
             answer = service.get(path)

@@ -14,7 +14,7 @@ def test_the_defaults_need_the_members_only() -> None:
     assert settings.postgres.hosts == (Address("one", 5432), Address("two", 5433), Address("::1", 5434))
     assert settings.redis is None
     assert settings.max_concurrency == 1000
-    assert settings.request_timeout_seconds == 30
+    assert settings.timeouts.other_seconds == 30
 
 
 def test_everything_is_read(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert settings.redis is not None
     assert (settings.redis.master, settings.redis.user, settings.redis.sentinel_user) == ("m", "r", "t")
     assert settings.redis.ttl_seconds == 5
-    assert (settings.max_concurrency, settings.request_timeout_seconds) == (7, 1.5)
+    assert (settings.max_concurrency, settings.timeouts.other_seconds) == (7, 1.5)
     assert (settings.drain_seconds, settings.load_wait_seconds) == (0, 9)
 
 
