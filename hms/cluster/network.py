@@ -11,6 +11,7 @@ from hms.cluster.addresses import Addresses
 from hms.errors import ClusterError
 
 BRIDGE = "lan"
+REFUSALS = "hms_refusals"
 
 
 def within(pid: int, argv: Sequence[str]) -> list[str]:
@@ -85,6 +86,22 @@ def attach_node(control_pid: int, node_pid: int, number: int, nodes: int, addres
         f"link set {port(number)} master {BRIDGE} up",
         f"route replace {addresses.node_pods(number)} via {addresses.node(number)}",
     ])  # fmt: skip
+
+
+def refuse_unserved(node_pid: int, addresses: Addresses) -> None:
+    """Have a node answer a pod that dials a Service without endpoints with a reset, ahead of kube-proxy's ICMP error.
+
+    All nodes are one kernel here, so the error reaches the dialling socket while it is still inside connect(), which
+    then only notes it, dials on, and may yet succeed: a connected socket with an error in its queue for good. An event
+    loop that never reads that queue, such as Redis', turns without end from then on (half a core was seen). Between
+    real machines the error comes after connect() has returned, and ends the attempt, as a reset does here.
+    """
+    rule = f"ip daddr {addresses.services} tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset"
+    before_kube_proxy = "type filter hook forward priority -120;"
+    chain = f"  chain forward {{\n    {before_kube_proxy}\n    {rule}\n  }}\n"
+    # Declared, emptied and written in one transaction: the same whether the node has it or not.
+    run(within(node_pid, ["nft", "-f", "-"]),
+        stdin=f"table ip {REFUSALS}\ndelete table ip {REFUSALS}\ntable ip {REFUSALS} {{\n{chain}}}\n")  # fmt: skip
 
 
 def set_link(control_pid: int, number: int, *, up: bool) -> None:

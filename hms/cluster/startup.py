@@ -108,7 +108,7 @@ class Startup:
         boot = self._boot(machine, parts.node(self._settings(), number))
         try:
             control = self._pid(Machine(self._layout, CONTROL, self._hierarchies))
-            network.attach_node(control, self._pid(machine), number, self._state.nodes, self._addresses)
+            self._attach(control, self._pid(machine), number)
             boot.go()
         finally:
             boot.cancel()
@@ -165,9 +165,13 @@ class Startup:
         control, *nodes = (self._pid(machine) for machine in self._machines())
         network.make_bridge(control, self._addresses)
         for number, pid in enumerate(nodes, start=1):
-            network.attach_node(control, pid, number, self._state.nodes, self._addresses)
+            self._attach(control, pid, number)
             network.join(control, number)
             network.set_link(control, number, up=True)
+
+    def _attach(self, control: int, node: int, number: int) -> None:
+        network.attach_node(control, node, number, self._state.nodes, self._addresses)
+        network.refuse_unserved(node, self._addresses)
 
     def _machines(self) -> Sequence[Machine]:
         return machines(self._layout, self._state.nodes, self._hierarchies)

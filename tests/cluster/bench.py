@@ -67,6 +67,12 @@ class Bench:
     def address(self, pod: str) -> str:
         return str(self.kubectl.get("pod", pod)["status"]["podIP"])
 
+    def kernel_count(self, pod: str, protocol: str, name: str) -> int:
+        """Return a figure that the kernel counts in a pod's network namespace."""
+        lines = self.shell(pod, f"{BUSYBOX} cat /proc/net/snmp").splitlines()
+        names, values = (line.split() for line in lines if line.startswith(f"{protocol}:"))
+        return int(values[names.index(name)])
+
     def reaches(self, pod: str, address: str, port: int) -> bool:
         """Return whether a connection from a pod is accepted within a second."""
         answer = self.shell(

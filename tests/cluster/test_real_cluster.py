@@ -112,6 +112,27 @@ def test_names_resolve_in_a_pod_and_nothing_leads_out(bench: Bench) -> None:
     assert "default" not in routes.stdout
 
 
+def test_a_service_without_endpoints_refuses_with_a_reset(bench: Bench) -> None:
+    """Not with an ICMP error, which here leaves a socket that dials on and is never free of it."""
+    bench.apply(
+        bench.pod("dialler", IDLE),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "nobody"},
+            "spec": {"selector": {"app": "nobody"}, "ports": [{"port": 8080}]},
+        },
+    )
+    bench.await_ready("dialler")
+    address = str(bench.kubectl.get("service", "nobody")["spec"]["clusterIP"])
+
+    said = bench.shell("dialler", f"{BUSYBOX} nc -w 5 {address} 8080 </dev/null 2>&1 || true")
+
+    assert "refused" in said
+    assert bench.kernel_count("dialler", "Tcp", "AttemptFails") == 1
+    assert bench.kernel_count("dialler", "Icmp", "InDestUnreachs") == 0
+
+
 def test_figures_for_an_autoscaler_come(bench: Bench) -> None:
     def nodes() -> bool:
         answer = json.loads(bench.kubectl.run("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))
