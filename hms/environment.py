@@ -5,6 +5,8 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from hms.evidence import Environment
 from hms.inventory import Inventory
 from hms.kubectl import Kubectl
@@ -28,9 +30,8 @@ def _image_digests(kubectl: Kubectl, inventory: Inventory) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def read_environment(kubectl: Kubectl, inventory: Inventory, tools: Mapping[str, str]) -> Environment:
-    """Return this machine, the versions of `tools`, and the cluster's nodes and images as the API server has them."""
-    nodes = kubectl.get("nodes")["items"]
+def read_machine(tools: Mapping[str, str]) -> Environment:
+    """Return this machine and the versions of `tools`; no cluster has a part in it."""
     return Environment(
         machine=platform.machine(),
         kernel=platform.release(),
@@ -40,6 +41,16 @@ def read_environment(kubectl: Kubectl, inventory: Inventory, tools: Mapping[str,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
         tools=dict(sorted(tools.items())),
+        images={},
+        nodes=(),
+    )
+
+
+def read_environment(kubectl: Kubectl, inventory: Inventory, tools: Mapping[str, str]) -> Environment:
+    """Return this machine, the versions of `tools`, and the cluster's nodes and images as the API server has them."""
+    nodes = kubectl.get("nodes")["items"]
+    return msgspec.structs.replace(
+        read_machine(tools),
         images=_image_digests(kubectl, inventory),
         nodes=tuple(
             f"{node['metadata']['name']}: Kubernetes {node['status']['nodeInfo']['kubeletVersion']}, "

@@ -26,13 +26,13 @@ def begin_evidence(
     evidence = EvidenceDirectory(path)
     record = Run(
         id=path.name, kind=kind, stack=stack, started_at=now.isoformat(timespec="seconds"),
-        version=__version__, commit=_commit(), seed=seed,
+        version=__version__, commit=checkout_commit(), seed=seed,
     )  # fmt: skip
     evidence.write("run.json", record)
     return evidence
 
 
-def _commit() -> str:
+def checkout_commit() -> str:
     """Return the checkout's commit, marked where files differ from it; `unknown` outside a repository."""
     done = subprocess.run(
         ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -66,18 +66,20 @@ class Process:
         """Return all that it said until now."""
         return "".join(self.lines)
 
-    def wait_for(self, pattern: str, *, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
-        """Return the match of `pattern` in the first line that has one; without one, kill the child and fail."""
-        found = self._search(pattern, seconds)
+    def wait_for(self, pattern: str, *, seconds: float = PATIENCE_SECONDS, after: int = 0) -> re.Match[str]:
+        """Return the match of `pattern` in the first line that has one, from line `after` on.
+
+        Without one, kill the child and fail.
+        """
+        found = self._search(pattern, seconds, after)
         if found is None:
             self.kill()
             raise BenchError(f"a server never said {pattern!r}", remedy=f"It said:\n{self.output}")
         return found
 
-    def _search(self, pattern: str, seconds: float) -> re.Match[str] | None:
+    def _search(self, pattern: str, seconds: float, seen: int) -> re.Match[str] | None:
         expression = re.compile(pattern)
         deadline = time.monotonic() + seconds
-        seen = 0
         with self._said:
             while True:
                 for line in self.lines[seen:]:

@@ -39,7 +39,8 @@ def _private_directory() -> Path:
     return directory
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """Return a command of the newest Postgres on this machine. Raises `BenchError` if there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     if not found:
         raise BenchError(f"no {name} on this machine", remedy=f"apt-get install {' '.join(PACKAGES)}")
@@ -100,6 +101,11 @@ class Postgres:
         """Return host and port, as a client names them."""
         return f"localhost:{self.port}"
 
+    @property
+    def log(self) -> list[str]:
+        """Return the lines that the server has written since it was started."""
+        return self._process.lines
+
     def connect(self, database: str = "hms") -> psycopg.Connection[tuple[object, ...]]:
         """Connect as the superuser, in autocommit."""
         return psycopg.connect(
@@ -124,7 +130,9 @@ class Postgres:
         """Change settings that a reload is enough for; an empty value is the default."""
         with self.connect("postgres") as connection:
             for name, value in settings.items():
-                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+                setting = sql.SQL("SET {} = {}") if value else sql.SQL("RESET {}")
+                parts = (sql.Identifier(name), sql.Literal(value)) if value else (sql.Identifier(name),)
+                connection.execute(sql.SQL("ALTER SYSTEM {}").format(setting.format(*parts)))
             connection.execute("SELECT pg_reload_conf()")
 
     def kill(self) -> None:
@@ -160,12 +168,12 @@ class Postgres:
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         process = Process(
-            [_binary("postgres"), "-D", self.data, *settings], user=_server_user(), directory=self.directory
+            [binary("postgres"), "-D", self.data, *settings], user=_server_user(), directory=self.directory
         )
         return process.started("ready to accept (read-only )?connections")
 
     def _run(self, name: str, *arguments: str | Path) -> None:
-        process = Process([_binary(name), *arguments], user=_server_user(), directory=self.directory)
+        process = Process([binary(name), *arguments], user=_server_user(), directory=self.directory)
         if (code := process.wait()) != 0:
             raise BenchError(f"{name} ended with {code}", remedy=f"It said:\n{process.output}")
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "smoke": ("smoke", "Check that the running stack is what it declares."),
     "load": ("load", "Load the stack and record throughput and latency."),
     "drill": ("drill", "Break the stack and record what was lost and for how long."),
+    "bench": ("bench", "Measure the service alone, on this machine, beside what raw SQL gives."),
     "judge": ("judge", "Hold the claims against evidence and print the verdicts."),
     "verify": ("judge", "Recompute evidence's digests, figures and verdicts."),
     "report": ("report", "Write the report of evidence as one HTML file."),

@@ -40,14 +40,14 @@ def _verdicts(report: Report) -> Iterator[str]:
         )
         for j in report.claims
     )  # fmt: skip
-    yield from _table(("verdict", "claim", "figure", "smallest", "median", "largest", "bound", "runs"), rows)
+    yield from markdown_table(("verdict", "claim", "figure", "smallest", "median", "largest", "bound", "runs"), rows)
 
 
 def _steps(report: Report) -> Iterator[str]:
     yield from ("", "## Steps", "")
     rows = [(step.name, f"{step.seconds:.1f} s", "" if step.ok else step.detail) for step in report.steps]
     rows.append(("all of them", clock_text(sum(step.seconds for step in report.steps)), ""))
-    yield from _table(("step", "time", ""), rows)
+    yield from markdown_table(("step", "time", ""), rows)
 
 
 def _loads(report: Report) -> Iterator[str]:
@@ -59,7 +59,9 @@ def _loads(report: Report) -> Iterator[str]:
             "start."
         )
         yield ""
-        yield from _table(("request", "answered", "failed", "p50", "p99", "longest", "service p99"), _operations(load))
+        yield from markdown_table(
+            ("request", "answered", "failed", "p50", "p99", "longest", "service p99"), _operations(load)
+        )
 
 
 def _operations(load: LoadRun) -> Iterator[tuple[str, ...]]:
@@ -78,12 +80,18 @@ def _machine(report: Report) -> Iterator[str]:
     if machine is None:
         return
     yield from ("", "## The machine", "")
-    yield f"- {count_text(machine.cpu_count, 'core')}, {machine.cpu_model}; {machine.memory_bytes / GIB:.0f} GiB"
-    yield f"- {machine.distribution}, Linux {machine.kernel}, Python {machine.python}"
-    yield from (f"- {node}" for node in machine.nodes)
+    yield from machine_lines(machine)
     yield ""
 
 
-def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def machine_lines(machine: Environment) -> Iterator[str]:
+    """Yield what machine it was, and its cluster's nodes, a line of a list each."""
+    yield f"- {count_text(machine.cpu_count, 'core')}, {machine.cpu_model}; {machine.memory_bytes / GIB:.0f} GiB"
+    yield f"- {machine.distribution}, Linux {machine.kernel}, Python {machine.python}"
+    yield from (f"- {node}" for node in machine.nodes)
+
+
+def markdown_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of a table."""
     for row in (headings, tuple("---" for _ in headings), *rows):
         yield f"| {' | '.join(row)} |"

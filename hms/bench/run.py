@@ -1,0 +1,64 @@
+"""A run of the benchmark: each measurement after the other, in one place."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hms.bench import death, refusal, search_rate
+from hms.bench.cores import split
+from hms.bench.figure import Figure, Results
+from hms.bench.place import Place, Say, prepared
+from hms.environment import read_machine
+from hms.evidence_begin import checkout_commit
+
+Measurement = Callable[[Place, Say], tuple[Figure, ...]]
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "search-rate": search_rate.measure,
+    "refusal": refusal.measure,
+    "redis-death": death.redis_dead,
+    "member-failure": death.member_failure,
+}
+"""By the name that `--only` takes."""
+
+_LOOK_SECONDS = 1.0
+
+
+def run(names: Sequence[str], say: Say) -> Results:
+    """Measure what `names` say, everything if there are none. Raises `BenchError`."""
+    began = time.monotonic()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    busy_share = others_share()
+    figures: list[Figure] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="hms-bench-") as directory,
+        prepared(Path(directory), split(), say) as place,
+    ):
+        for name, measure in MEASUREMENTS.items():
+            if not names or name in names:
+                say(name)
+                figures += measure(place, say)
+    return Results(
+        started_at=started_at,
+        seconds=time.monotonic() - began,
+        commit=checkout_commit(),
+        machine=read_machine({}),
+        busy_share=busy_share,
+        figures=tuple(figures),
+    )
+
+
+def others_share() -> float:
+    """Return the share of the processors that is in use while this process waits for a second."""
+    before_idle, before = _processor_time()
+    time.sleep(_LOOK_SECONDS)
+    after_idle, after = _processor_time()
+    return 1 - (after_idle - before_idle) / max(1, after - before)
+
+
+def _processor_time() -> tuple[int, int]:
+    """Return idle and total time of all processors since the machine's start, in the kernel's ticks."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
