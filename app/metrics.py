@@ -1,6 +1,6 @@
 """What Prometheus is told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -9,7 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from app.db.member import Member
+from app.db.member import Role
+from app.db.router import Router
 
 _BUCKETS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
@@ -52,10 +53,17 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self.postgres_reads = Counter(
+            "hms_app_postgres_reads",
+            "Attempts at a read, by where they went: a replica that is fresh enough, the primary, or a stale replica "
+            "because there was nobody else.",
+            ("to",),
+            registry=self.registry,
+        )
 
-    def watch(self, members: tuple[Member, ...]) -> None:
-        """Tell of these members of the database from now on."""
-        self.registry.register(_MembersCollector(lambda: members))
+    def watch(self, router: Router) -> None:
+        """Tell of the members of the database from now on."""
+        self.registry.register(_MembersCollector(router))
 
     def exposition(self) -> bytes:
         """Return all figures in Prometheus' text format."""
@@ -65,8 +73,8 @@ class Metrics:
 class _MembersCollector(Collector):
     """Reads the members when it is asked, so that nothing has to be kept up to date."""
 
-    def __init__(self, members: Callable[[], tuple[Member, ...]]) -> None:
-        self._members = members
+    def __init__(self, router: Router) -> None:
+        self._router = router
 
     def collect(self) -> Iterator[Metric]:
         role = GaugeMetricFamily(
@@ -78,10 +86,22 @@ class _MembersCollector(Collector):
         limit = GaugeMetricFamily(
             "hms_app_postgres_connections_limit", "Connections to a member at most.", labels=("member",)
         )
-        for member in self._members():
+        staleness = GaugeMetricFamily(
+            "hms_app_postgres_staleness_seconds",
+            "Seconds of commits that a read from a member may lack at most; not told of a member that is down.",
+            labels=("member",),
+        )
+        budget = GaugeMetricFamily(
+            "hms_app_postgres_budget", "Connections to all members together: taken, and the limit.", labels=("state",)
+        )
+        budget.add_metric(("taken",), self._router.budget.taken)
+        budget.add_metric(("limit",), self._router.budget.most)
+        for member in self._router.members:
             name = str(member.address)
             role.add_metric((name, member.view.role.value), 1)
             connections.add_metric((name, "used"), member.pool.in_use)
             connections.add_metric((name, "idle"), member.pool.idle)
             limit.add_metric((name,), member.pool.size)
-        yield from (role, connections, limit)
+            if member.view.role is not Role.DOWN:
+                staleness.add_metric((name,), self._router.staleness(member))
+        yield from (role, connections, limit, staleness, budget)

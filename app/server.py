@@ -45,8 +45,9 @@ class Application:
             settings.postgres,
             statement_timeout_seconds=settings.timeouts.longest_seconds,
             retried=lambda reason: metrics.postgres_retries.labels(reason).inc(),
+            chosen=lambda choice: metrics.postgres_reads.labels(choice.value).inc(),
         )
-        metrics.watch(router.members)
+        metrics.watch(router)
         redis = RedisCluster(settings.redis)
         metrics.registry.register(RedisCollector(redis))
         cache = Cache(redis, ttl_seconds=settings.redis.ttl_seconds if settings.redis else 0, metrics=metrics)

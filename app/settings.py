@@ -7,7 +7,9 @@
 | `HMS_POSTGRES_DATABASE`, `_USER` | hms, app | |
 | `HMS_POSTGRES_PASSWORD_FILE` | none | a file that holds the password; read again for each connection |
 | `HMS_POSTGRES_CA_FILE` | none | if set, TLS is demanded and the server's name checked |
-| `HMS_POSTGRES_POOL_SIZE` | 8 | connections to each member at most, beside one that watches it |
+| `HMS_POSTGRES_POOL_SIZE` | 8 | connections to each member at most: what a failover can bring upon one |
+| `HMS_POSTGRES_CONNECTIONS` | 50 | connections to all members together at most, two to watch each included |
+| `HMS_POSTGRES_STALENESS_SECONDS` | 1 | what a read from a replica may lack at most, while there is a primary |
 | `HMS_REDIS_SENTINELS` | none | `host:port` of every Sentinel; without it there is no cache |
 | `HMS_REDIS_MASTER`, `_USER` | hms, none | |
 | `HMS_REDIS_PASSWORD_FILE` | none | read again for each connection |
@@ -56,6 +58,8 @@ class PostgresSettings:
     password_file: Path | None
     ca_file: Path | None
     pool_size: int
+    connections: int
+    staleness_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         password_file=reader.file("HMS_POSTGRES_PASSWORD_FILE"),
         ca_file=reader.file("HMS_POSTGRES_CA_FILE"),
         pool_size=reader.whole("HMS_POSTGRES_POOL_SIZE", 8, low=1, high=50),
+        connections=reader.whole("HMS_POSTGRES_CONNECTIONS", 50, low=3, high=1000),
+        staleness_seconds=reader.seconds("HMS_POSTGRES_STALENESS_SECONDS", 1, low=0.5, high=3600),
     )
     redis = RedisSettings(
         sentinels=sentinels,
@@ -136,6 +142,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
         drain_seconds=reader.seconds("HMS_DRAIN_SECONDS", 2, low=0, high=300),
         load_wait_seconds=reader.seconds("HMS_LOAD_WAIT_SECONDS", 300, low=0, high=3600),
+    )
+    reader.check(
+        postgres.connections > 2 * len(postgres.hosts),
+        f"HMS_POSTGRES_CONNECTIONS={postgres.connections}: must be above {2 * len(postgres.hosts)}, "
+        f"two for each member of HMS_POSTGRES_HOSTS, which are kept for watching",
     )
     reader.check_names()
     if reader.problems:
@@ -206,6 +217,11 @@ class _Reader:
         if len(set(found)) < len(found):
             self.problems.append(f"{name}={self._environment[name]!r}: an address is there twice")
         return found
+
+    def check(self, holds: bool, problem: str) -> None:
+        """Note a problem of several settings together."""
+        if not holds:
+            self.problems.append(problem)
 
     def check_names(self) -> None:
         """Find variables that begin like ours and are none: a misspelt one would silently be its default."""

@@ -9,11 +9,12 @@ from time import monotonic
 from typing import TypeVar
 
 import psycopg
-from psycopg.errors import UndefinedTable
 
 from app.db.abandon import within
 from app.db.connection import Connection, connect
-from app.db.pool import Pool
+from app.db.epoch import Epoch, Sighting, look
+from app.db.pool import Budget, Pool
+from app.db.wal import START
 from app.settings import Address, PostgresSettings
 
 T = TypeVar("T")
@@ -35,13 +36,19 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the last probe saw: the role, and the name of the release that is current there (None: none is loaded)."""
+    """What the last probe saw that seldom changes: the role, and the release that is current there, if one is."""
 
     role: Role
-    release: str | None
+    epoch: Epoch | None
+
+    @property
+    def release(self) -> str | None:
+        """Name the release."""
+        return self.epoch.release if self.epoch is not None else None
 
 
 _DOWN = View(Role.DOWN, None)
+_UNSEEN = Sighting(False, False, START, None, float("-inf"), float("-inf"))
 
 
 class Member:
@@ -49,7 +56,8 @@ class Member:
 
     `view` is never older than a probe's interval and timeout. A failure seen by a request sets the member aside at
     once; only a probe that succeeds takes it back, so that one request at most pays for each of a dead member's
-    connections.
+    connections. `sighting` is all that the last probe that succeeded saw; `probed` is called after each of those, and
+    `changed` when the view changed.
     """
 
     def __init__(
@@ -57,7 +65,9 @@ class Member:
         address: Address,
         settings: PostgresSettings,
         *,
+        budget: Budget,
         statement_timeout_seconds: float,
+        probed: Callable[["Member"], None],
         changed: Callable[[], None],
     ) -> None:
         async def open_connection() -> Connection:
@@ -67,8 +77,10 @@ class Member:
 
         self.address = address
         self.view = _DOWN
+        self.sighting = _UNSEEN
         self.primary_since = 0.0
-        self.pool = Pool(open_connection, size=settings.pool_size)
+        self.pool = Pool(open_connection, size=settings.pool_size, budget=budget)
+        self._probed = probed
         self._open_connection = open_connection
         self._changed = changed
         self._suspect = asyncio.Event()
@@ -100,6 +112,8 @@ class Member:
             if view is _DOWN and self.view is not _DOWN:
                 await self.pool.renew()
             self._become(view)
+            if view is not _DOWN:
+                self._probed(self)
             self._suspect.clear()
             try:
                 async with asyncio.timeout(_PROBE_INTERVAL_SECONDS):
@@ -116,7 +130,8 @@ class Member:
 
     async def _probe(self) -> View:
         try:
-            return await within(_PROBE_TIMEOUT_SECONDS, self._ask())
+            self.sighting = seen = await within(_PROBE_TIMEOUT_SECONDS, self._ask())
+            return View(Role.PRIMARY if seen.primary else Role.REPLICA, seen.epoch)
         except (psycopg.Error, OSError, TimeoutError) as error:
             if self.view is not _DOWN:
                 reason = str(error).strip() or f"no answer within {_PROBE_TIMEOUT_SECONDS} s"
@@ -124,22 +139,17 @@ class Member:
             self._watcher = None  # whoever uses it still closes it
             return _DOWN
 
-    async def _ask(self) -> View:
+    async def _ask(self) -> Sighting:
         connection = self._watcher
         if connection is None:
             connection = await self._open_connection()
         try:
-            row = await (await connection.execute("SELECT pg_is_in_recovery()")).fetchone()
-            role = Role.REPLICA if row is not None and row[0] else Role.PRIMARY
-            try:
-                row = await (await connection.execute("SELECT name FROM icd10_releases WHERE active")).fetchone()
-            except UndefinedTable:
-                row = None
+            sighting = await look(connection)
         except BaseException:
             await connection.close()
             raise
         self._watcher = connection
-        return View(role, row[0] if row is not None else None)
+        return sighting
 
     def _become(self, view: View) -> None:
         if view == self.view:

@@ -15,6 +15,7 @@ import msgspec
 from psycopg import sql
 
 from app.db.connection import Connection
+from app.db.epoch import announce_switch
 from app.db.partitioning import partition_of
 from app.db.schema import SEARCH_INDEXES
 from app.errors import OutOfRangeError, ReleaseError
@@ -192,6 +193,8 @@ async def make_current(connection: Connection, release: Release) -> bool:
         )
     if row is not None and row[1]:
         return False
+    if not await _is_first(connection):
+        await announce_switch(connection)
     await connection.execute("UPDATE icd10_codes SET active = false WHERE active")
     await connection.execute("UPDATE icd10_releases SET active = false WHERE active")
     if row is not None:

@@ -1,6 +1,9 @@
 """The way of each read and write to a member of the database.
 
 Invariants:
+- A read goes to a member that has come to the position it needs: that of the release that is current, and that of a
+  write that the client has seen acknowledged. It goes to a replica only if that lacks no more than the bound on
+  staleness, as long as there is a primary to go to instead.
 - A read that fails because of the member it was sent to is sent to another one, as long as the deadline allows.
 - A write goes to the member that says it is the primary; if it fails because of the member, it is sent again, also to
   a new primary, as long as the deadline allows. So every write given to `write` must be idempotent: the outcome of
@@ -21,7 +24,12 @@ import psycopg
 from psycopg.errors import Diagnostic
 
 from app.db.connection import Connection, is_conflict, is_members_fault
+from app.db.currency import Currency
+from app.db.epoch import Epoch, look
 from app.db.member import Member, Role
+from app.db.pool import Budget
+from app.db.reader import Choice, Reader, choose
+from app.db.wal import POSITION, START, History, Position
 from app.deadline import Deadline
 from app.errors import NotDurableError, TimedOutError, UnavailableError
 from app.settings import PostgresSettings
@@ -40,27 +48,52 @@ _PAUSE_SECONDS = 0.05
 _READ_PATIENCE_SECONDS = 5.0
 """How long a read waits for a member while none answers: a restart, not an outage."""
 
+_ASK_SECONDS = 0.5
+"""How long the primary may take to say which release is current."""
+
+_WATCHER_CONNECTIONS = 2
+"""To each member at most, beside the pools: one that watches, and one that hangs and is being given up."""
+
+_SAMPLES = 60
+"""Of the primary's position: some 15 s."""
+
+_AT_THE_WRITE = f"SELECT {POSITION}"
+
 
 class Router:
-    """Sends work to the members. `retried` is called with a reason for each attempt that did not count."""
+    """Sends work to the members.
+
+    `retried` is called with a reason for each attempt that did not count, `chosen` with each choice of a reader.
+    """
 
     def __init__(
-        self, settings: PostgresSettings, *, statement_timeout_seconds: float, retried: Callable[[str], None]
+        self,
+        settings: PostgresSettings,
+        *,
+        statement_timeout_seconds: float,
+        retried: Callable[[str], None],
+        chosen: Callable[[Choice], None],
     ) -> None:
+        self.budget = Budget(settings.connections - _WATCHER_CONNECTIONS * len(settings.hosts))
         self.members = tuple(
             Member(
                 address,
                 settings,
+                budget=self.budget,
                 statement_timeout_seconds=statement_timeout_seconds,
+                probed=self._learn,
                 changed=self._announce,
             )
             for address in settings.hosts
         )
+        self._staleness_seconds = settings.staleness_seconds
+        self._history = History(samples=_SAMPLES)
+        self._currency = Currency(self._ask_primary)
         self._retried = retried
+        self._chosen = chosen
         self._change = asyncio.Event()
         self._watchers: list[asyncio.Task[None]] = []
         self._turn = 0
-        self._release: str | None = None
         self._silent_since: float | None = -inf
 
     async def start(self) -> None:
@@ -83,22 +116,34 @@ class Router:
     @property
     def release(self) -> str | None:
         """Name the current release as it was last seen, the primary's first; None: no member ever had one."""
-        up = sorted(self._up(), key=lambda member: member.view.role is not Role.PRIMARY)
-        self._release = next((member.view.release for member in up if member.view.release), self._release)
-        return self._release
+        epoch = self._currency.epoch
+        return epoch.release if epoch is not None else None
 
-    async def release_within(self, deadline: Deadline) -> str:
-        """Return `release`, waiting for a member that has one. Raises `UnavailableError`."""
+    def staleness(self, member: Member) -> float:
+        """Return the seconds of commits that a read from this member may lack at most; 0 for the primary."""
+        if member is self._primary():
+            return 0.0
+        return self._history.staleness(member.sighting.position, monotonic())
+
+    async def epoch_within(self, deadline: Deadline) -> Epoch:
+        """Return the current epoch, by the promise of `app.db.epoch`. Raises `UnavailableError` if there is none."""
+        if self._currency.leased and (epoch := self._currency.epoch) is not None:
+            return epoch
         patience = Deadline(seconds=min(_READ_PATIENCE_SECONDS, deadline.remaining_seconds))
-        while (release := self.release) is None:
+        while (epoch := await self._currency.confirmed()) is None:
             if patience.passed:
                 raise UnavailableError("no member of the database answers with a release that is loaded")
             await self._wait(patience.remaining_seconds)
-        return release
+        return epoch
 
-    async def read(self, work: Work[T], deadline: Deadline, *, fresh: bool = False) -> T:
+    async def release_within(self, deadline: Deadline) -> str:
+        """Name the current release, as `epoch_within` does."""
+        return (await self.epoch_within(deadline)).release
+
+    async def read(self, work: Work[T], deadline: Deadline, *, fresh: bool = False, at_least: Position = START) -> T:
         """Do `work`, which only reads, on a replica, else on the primary; with `fresh`, on the primary if there is one.
 
+        The member has come to the position `at_least`, which a write has returned, whatever it costs to wait for one.
         Raises `UnavailableError` if no member could be asked, `TimedOutError` if the one asked took too long.
         """
         patience = Deadline(seconds=min(_READ_PATIENCE_SECONDS, deadline.remaining_seconds))
@@ -106,7 +151,7 @@ class Router:
         seconds = _FIRST_ATTEMPT_SECONDS
         slow = False
         while not deadline.passed:
-            member = self._reader(tried, fresh=fresh)
+            member = self._reader(tried, fresh=fresh, at_least=at_least)
             if member is None:
                 if patience.passed:
                     break
@@ -123,6 +168,17 @@ class Router:
         if slow:
             raise TimedOutError("the database was still at work on this read")
         raise UnavailableError("no member of the database answered this read in time")
+
+    async def write_marked(self, work: Work[T], deadline: Deadline) -> tuple[T, Position]:
+        """Do `work` as `write` does; return the position from which on a member has it, for who reads next."""
+
+        async def marked(connection: Connection) -> tuple[T, Position]:
+            result = await work(connection)
+            row = await (await connection.execute(_AT_THE_WRITE.encode())).fetchone()
+            assert row is not None
+            return result, row[0]
+
+        return await self.write(marked, deadline)
 
     async def write(self, work: Work[T], deadline: Deadline) -> T:
         """Do `work`, which must be idempotent, on the primary.
@@ -186,16 +242,52 @@ class Router:
         primaries = [member for member in self._up() if member.view.role is Role.PRIMARY]
         return max(primaries, key=lambda member: member.primary_since, default=None)
 
-    def _reader(self, tried: set[Member], *, fresh: bool) -> Member | None:
+    def _reader(self, tried: set[Member], *, fresh: bool, at_least: Position) -> Member | None:
+        epoch = self._currency.epoch
+        needed = max(at_least, epoch.fence if epoch is not None else START)
         primary = self._primary()
-        if fresh and primary is not None and primary not in tried:
-            return primary
-        replicas = [member for member in self._up() if member is not primary and member not in tried]
-        if replicas:
-            self._turn += 1
-            turn = self._turn
-            return min(enumerate(replicas), key=lambda pair: (pair[1].pool.in_use, (pair[0] + turn) % len(replicas)))[1]
-        return primary if primary not in tried else None
+        now = monotonic()
+        self._turn += 1
+        readers = {
+            member: Reader(
+                primary=member is primary,
+                staleness_seconds=self._history.staleness(member.sighting.position, now),
+                position=member.sighting.position,
+                reached=member.sighting.position >= needed,
+                parted=self._history.is_beyond(member.sighting.position, member.sighting.told_at),
+                load=member.pool.in_use,
+            )
+            for member in self._up()
+            if member not in tried
+        }
+        found = choose(readers, most_stale_seconds=self._staleness_seconds, fresh=fresh, turn=self._turn)
+        if found is None:
+            return None
+        self._chosen(found[1])
+        return found[0]
+
+    def _learn(self, member: Member) -> None:
+        """Take what a probe saw: the primary's word on where it is, and on the release."""
+        primary = self._primary()
+        if member is primary:
+            self._history.add(member.sighting.asked_at, member.sighting.position)
+            self._currency.learn(member.sighting, member)
+        elif primary is None:
+            self._currency.suppose(member.sighting.epoch)
+
+    async def _ask_primary(self) -> None:
+        member = self._primary()
+        if member is None:
+            raise UnavailableError("no member of the database says that it is the primary")
+        try:
+            sighting = await member.run(look, seconds=_ASK_SECONDS)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            await self._judge(member, error)
+            raise UnavailableError(f"{member.address} did not say which release is current") from error
+        if not sighting.primary:
+            await member.set_aside()
+            raise UnavailableError(f"{member.address} is not the primary any more")
+        self._currency.learn(sighting, member)
 
     def _announce(self) -> None:
         if any(member.view.release for member in self._up()):

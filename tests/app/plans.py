@@ -72,7 +72,14 @@ async def plans(
 ) -> list[Plan]:
     """Do `work` as the service's connections would, and return the plan of each statement in it."""
     settings = PostgresSettings(
-        hosts=(), database=database, user="postgres", password_file=None, ca_file=None, pool_size=1
+        hosts=(),
+        database=database,
+        user="postgres",
+        password_file=None,
+        ca_file=None,
+        pool_size=1,
+        connections=1,
+        staleness_seconds=1,
     )
     address = Address(str(server.directory), server.port)
     text = parameters(address, settings, application="plans", statement_timeout_seconds=60)

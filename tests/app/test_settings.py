@@ -30,9 +30,12 @@ def test_everything_is_read(tmp_path: Path) -> None:
             "HMS_POSTGRES_PASSWORD_FILE": str(secret),
             "HMS_POSTGRES_CA_FILE": str(secret),
             "HMS_POSTGRES_POOL_SIZE": "3",
+            "HMS_POSTGRES_CONNECTIONS": "9",
+            "HMS_POSTGRES_STALENESS_SECONDS": "2.5",
             "HMS_REDIS_SENTINELS": "s:26379",
             "HMS_REDIS_MASTER": "m",
             "HMS_REDIS_USER": "r",
+            "HMS_REDIS_POOL_SIZE": "4",
             "HMS_REDIS_PASSWORD_FILE": str(secret),
             "HMS_SENTINEL_USER": "t",
             "HMS_SENTINEL_PASSWORD_FILE": str(secret),
@@ -46,7 +49,9 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert settings.listen == Address("127.0.0.1", 9000)
     assert (settings.postgres.database, settings.postgres.user, settings.postgres.pool_size) == ("d", "u", 3)
     assert settings.postgres.password_file == settings.postgres.ca_file == secret
+    assert (settings.postgres.connections, settings.postgres.staleness_seconds) == (9, 2.5)
     assert settings.redis is not None
+    assert settings.redis.pool_size == 4
     assert (settings.redis.master, settings.redis.user, settings.redis.sentinel_user) == ("m", "r", "t")
     assert settings.redis.ttl_seconds == 5
     assert (settings.max_concurrency, settings.timeouts.other_seconds) == (7, 1.5)
