@@ -40,6 +40,10 @@ class ReleaseError(AppError):
     """A release is not what its checks demand, or another release goes by the same name."""
 
 
+class IndexingError(AppError):
+    """An index could not be built."""
+
+
 class UnavailableError(AppError):
     """No member of the database could answer in the time that there was."""
 

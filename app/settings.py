@@ -23,6 +23,10 @@
 | `HMS_HEALTH_TIMEOUT_SECONDS` | 10 | of health and metrics |
 | `HMS_REQUEST_TIMEOUT_SECONDS` | 30 | of every other request |
 | `HMS_SLOW_CLIENT_SECONDS` | 10 | how long a client may take over the head, the body, or the next part of an answer |
+| `HMS_SEARCH_LOG` | on | whether searches are written down (no user, no address), on or off |
+| `HMS_SEARCH_LOG_KEEP_MONTHS` | 12 | whole months of the search log that are kept before the current one |
+| `HMS_SEARCH_LOG_RETIRED` | drop | what becomes of older ones: drop, or archive (schema `search_logs_archive`) |
+| `HMS_MAINTENANCE_SECONDS` | 3600 | how often the one instance that does it tends to the tables |
 | `HMS_DRAIN_SECONDS` | 2 | after SIGTERM, how long clients are told to leave before connections are closed |
 | `HMS_LOAD_WAIT_SECONDS` | 300 | how long `python -m app.load` waits for a writable primary |
 """
@@ -30,7 +34,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from app.errors import SettingsError
 
@@ -93,6 +97,15 @@ class TimeoutSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchLogSettings:
+    """Whether searches are written down, and what becomes of it."""
+
+    on: bool
+    keep_months: int
+    retired: Literal["drop", "archive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that a process is told. Made by `from_environment`."""
 
@@ -100,6 +113,8 @@ class Settings:
     postgres: PostgresSettings
     redis: RedisSettings | None
     timeouts: TimeoutSettings
+    search_log: SearchLogSettings
+    maintenance_seconds: float
     max_concurrency: int
     max_connections: int
     drain_seconds: float
@@ -130,6 +145,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         pool_size=reader.whole("HMS_REDIS_POOL_SIZE", 20, low=1, high=1000),
         ttl_seconds=reader.whole("HMS_CACHE_TTL_SECONDS", 60, low=1, high=86_400),
     )
+    search_log = SearchLogSettings(
+        on=reader.choice("HMS_SEARCH_LOG", "on", "off") == "on",
+        keep_months=reader.whole("HMS_SEARCH_LOG_KEEP_MONTHS", 12, low=0, high=1200),
+        retired="archive" if reader.choice("HMS_SEARCH_LOG_RETIRED", "drop", "archive") == "archive" else "drop",
+    )
     settings = Settings(
         listen=Address(
             reader.text("HMS_LISTEN_HOST", "0.0.0.0"),  # noqa: S104 - a service in a pod listens to the pod's network
@@ -140,6 +160,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         timeouts=_timeouts(reader),
         max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
         max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
+        search_log=search_log,
+        maintenance_seconds=reader.seconds("HMS_MAINTENANCE_SECONDS", 3600, low=0.1, high=86_400),
         drain_seconds=reader.seconds("HMS_DRAIN_SECONDS", 2, low=0, high=300),
         load_wait_seconds=reader.seconds("HMS_LOAD_WAIT_SECONDS", 300, low=0, high=3600),
     )
@@ -177,6 +199,14 @@ class _Reader:
 
     def optional(self, name: str) -> str | None:
         return self._read(name, None, lambda raw: raw)
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        def parse(raw: str) -> str:
+            if raw not in (default, *others):
+                raise ValueError(f"must be {' or '.join((default, *others))}")
+            return raw
+
+        return self._read(name, default, parse)
 
     def file(self, name: str) -> Path | None:
         def parse(raw: str) -> Path:

@@ -100,7 +100,7 @@ async def _row(connection: Connection, query: str, *values: object) -> tuple[Any
 async def announce_switch(connection: Connection) -> None:
     """Begin to switch: returns when no instance relies on the release that was current.
 
-    Called in the transaction that switches, before it changes anything; the lock is given up with its end.
+    Called in the transaction that switches, before it says which release is current; the lock is given up with its end.
     """
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (SWITCH_LOCK,))
     await asyncio.sleep(LEASE_SECONDS + _MARGIN_SECONDS)

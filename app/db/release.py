@@ -1,4 +1,4 @@
-"""A release of ICD-10-CM: read from the package that carries it, checked, and made the current one.
+"""A release of ICD-10-CM in memory: read from the package that carries it, and checked.
 
 The figures that the checks demand are those of the April 2026 release in `simple-icd-10-cm` 1.5.0: 98,186 codes,
 74,719 of them billable, 22 chapters, 297 blocks. 39 names (C50, R99, ...) are both a block and the one category in
@@ -8,16 +8,11 @@ it: the walk goes from block to category by kind and never by name alone, or tho
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
-from psycopg import sql
 
-from app.db.connection import Connection
-from app.db.epoch import announce_switch
 from app.db.partitioning import partition_of
-from app.db.schema import SEARCH_INDEXES
 from app.errors import OutOfRangeError, ReleaseError
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -175,79 +170,3 @@ def check(release: Release, expected: Expected) -> None:
             problems.append(str(error))
     if problems:
         raise ReleaseError(f"release {release.name}: " + "; ".join(problems))
-
-
-async def make_current(connection: Connection, release: Release) -> bool:
-    """Store `release` and make it the current one; return False if it already was and nothing was changed.
-
-    The caller holds `schema.lock` in a transaction, so that a reader sees the old release or the new one and never
-    both, and a crash leaves the old one. Raises `ReleaseError` if another content goes by the release's name.
-    """
-    row = await (
-        await connection.execute("SELECT digest, active FROM icd10_releases WHERE name = %s", (release.name,))
-    ).fetchone()
-    if row is not None and row[0] != release.digest:
-        raise ReleaseError(
-            f"release {release.name} is already there with other contents (digest {row[0][:12]}..., this one is "
-            f"{release.digest[:12]}...): give the new contents a name of their own"
-        )
-    if row is not None and row[1]:
-        return False
-    if not await _is_first(connection):
-        await announce_switch(connection)
-    await connection.execute("UPDATE icd10_codes SET active = false WHERE active")
-    await connection.execute("UPDATE icd10_releases SET active = false WHERE active")
-    if row is not None:
-        await connection.execute("UPDATE icd10_codes SET active = true WHERE release = %s", (release.name,))
-        await connection.execute("UPDATE icd10_releases SET active = true WHERE name = %s", (release.name,))
-    elif await _is_first(connection):
-        # Nobody searches an empty table, so nobody waits for the lock that DROP INDEX takes.
-        for name in SEARCH_INDEXES:
-            await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-        await _store(connection, release)
-        for statement in SEARCH_INDEXES.values():
-            await connection.execute(statement.encode())
-    else:
-        await _store(connection, release)
-    await connection.execute("ANALYZE icd10_codes")
-    return True
-
-
-async def _is_first(connection: Connection) -> bool:
-    return await (await connection.execute("SELECT FROM icd10_releases LIMIT 1")).fetchone() is None
-
-
-async def _store(connection: Connection, release: Release) -> None:
-    await connection.execute(
-        "INSERT INTO icd10_releases (name, title, digest, codes, active) VALUES (%s, %s, %s, %s, true)",
-        (release.name, release.title, release.digest, len(release.codes)),
-    )
-    cursor = connection.cursor()
-    async with cursor.copy("COPY icd10_groups (release, kind, name, title) FROM STDIN") as copy:
-        for group in release.groups:
-            await copy.write_row((release.name, group.kind, group.name, group.title))
-    async with cursor.copy(
-        "COPY icd10_codes (release, code, title, synonyms, kind, chapter, block, parent, children, billable, notes, "
-        "active) FROM STDIN"
-    ) as copy:
-        for values in _stored(release):
-            await copy.write_row(values)
-
-
-def _stored(release: Release) -> Iterator[tuple[object, ...]]:
-    # Short codes first: they are the general ones, and a search that must stop early meets rows in this order.
-    for row in sorted(release.codes, key=lambda row: (len(row.code), row.code)):
-        yield (
-            release.name,
-            row.code,
-            row.title,
-            "\n".join(row.synonyms),
-            row.kind,
-            row.chapter,
-            row.block,
-            row.parent,
-            list(row.children),
-            row.billable,
-            msgspec.json.encode(row.notes).decode(),
-            True,
-        )

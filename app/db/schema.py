@@ -2,17 +2,25 @@
 
 `icd10_codes.search` holds each word twice: by its English stem, so that `retinopathies` finds `retinopathy`, and as
 it is written, so that `diabeti`, the beginning of a word that is still being typed, finds `diabetic`, whose stem is
-shorter. The title weighs A, synonyms B. A code is active if its release is the current one; indexes that serve a
-search hold active rows only, so that the history of releases costs a search nothing.
+shorter. The title weighs A, synonyms B. A code is active if its release is the current one. The indexes that serve
+requests are not here but in `app.db.indexing`, because a migration that makes one would block writes.
 """
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg.pq import TransactionStatus
 
 from app.db.connection import Connection
 from app.db.partitioning import PARTITIONS
 
 _LOCK = 7_264_310_501
 """The advisory lock of whoever changes tables or releases; the number means nothing but must stay what it is."""
+
+_LOCK_PAUSE_SECONDS = 0.2
 
 _TABLES = """
 CREATE TEXT SEARCH DICTIONARY icd10_as_written (TEMPLATE = simple, STOPWORDS = english);
@@ -60,19 +68,6 @@ CREATE TABLE icd10_codes (
 ) PARTITION BY RANGE (code);
 """
 
-_LOOKUP_INDEX = "CREATE UNIQUE INDEX icd10_codes_active ON icd10_codes (code) WHERE active"
-
-SEARCH_INDEXES = {
-    "icd10_codes_search": """
-        CREATE INDEX icd10_codes_search ON icd10_codes USING gin (search) WITH (fastupdate = off) WHERE active
-    """,
-    "icd10_codes_search_categories": """
-        CREATE INDEX icd10_codes_search_categories ON icd10_codes USING gin (search) WITH (fastupdate = off)
-        WHERE active AND kind = 'category'
-    """,
-}
-"""By name, what makes it. A first load drops them and makes them again behind the rows, six times as fast."""
-
 _BOOKMARKS = """
 CREATE TABLE bookmarks (
     user_name text COLLATE "C" NOT NULL,
@@ -80,6 +75,32 @@ CREATE TABLE bookmarks (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (user_name, code)
 );
+"""
+
+_SEARCH_LOGS = """
+CREATE TABLE search_logs (
+    searched_at timestamptz NOT NULL,
+    instance bigint NOT NULL,
+    number bigint NOT NULL,
+    query text NOT NULL CHECK (length(query) <= 200),
+    release text NOT NULL,
+    hits integer NOT NULL CHECK (hits >= 0),
+    duration_ms real NOT NULL CHECK (duration_ms >= 0),
+    matched text NOT NULL,
+    cached boolean NOT NULL,
+    PRIMARY KEY (searched_at, instance, number)
+) PARTITION BY RANGE (searched_at);
+"""
+
+_STATISTICS = """
+CREATE MATERIALIZED VIEW icd10_chapter_statistics AS
+SELECT release, chapter, count(*)::integer AS codes,
+       (count(*) FILTER (WHERE billable))::integer AS billable,
+       (count(*) FILTER (WHERE kind = 'category'))::integer AS categories,
+       (count(*) FILTER (WHERE kind = 'subcategory'))::integer AS subcategories,
+       (count(*) FILTER (WHERE kind = 'extension'))::integer AS extensions
+FROM icd10_codes GROUP BY release, chapter;
+CREATE UNIQUE INDEX icd10_chapter_statistics_key ON icd10_chapter_statistics (release, chapter);
 """
 
 
@@ -104,19 +125,37 @@ MIGRATIONS = (
     Migration(
         1,
         "codes in partitions, with the history of releases",
-        ";\n".join((_TABLES + _partitions() + _LOOKUP_INDEX, *SEARCH_INDEXES.values())),
+        _TABLES + _partitions(),
     ),
     Migration(2, "bookmarks", _BOOKMARKS),
+    Migration(10, "the search log, in monthly partitions", _SEARCH_LOGS),
+    Migration(11, "chapter statistics", _STATISTICS),
 )
 
 
-async def lock(connection: Connection) -> None:
-    """Wait until no other process changes tables or releases; held to the end of the transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+@asynccontextmanager
+async def locked(connection: Connection, *, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Be the only process that changes tables or releases; calls `waiting` once if another one is at it.
+
+    The lock is the session's, so that it spans transactions and index builds, and is gone with the session, also in a
+    failover. It is asked for again and again: a session that waits inside a statement holds a snapshot, for whose end
+    a concurrent build, under the lock, would wait in turn.
+    """
+    told = False
+    while (await _value(connection, "SELECT pg_try_advisory_lock(%s)", _LOCK)) is not True:
+        if not told:
+            waiting()
+            told = True
+        await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        if not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            await connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 async def migrate(connection: Connection) -> tuple[Migration, ...]:
-    """Apply the migrations that are missing, and return them. The caller holds `lock` in a transaction."""
+    """Apply the migrations that are missing, and return them. The caller is `locked`, in a transaction."""
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
         "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -130,3 +169,8 @@ async def migrate(connection: Connection) -> tuple[Migration, ...]:
             "INSERT INTO schema_migrations (version, name) VALUES (%s, %s)", (migration.version, migration.name)
         )
     return missing
+
+
+async def _value(connection: Connection, query: LiteralString, *parameters: object) -> object:
+    row = await (await connection.execute(query, parameters)).fetchone()
+    return None if row is None else row[0]

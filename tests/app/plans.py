@@ -25,12 +25,8 @@ _TABLES = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\s+(icd10_\w+|bookmarks|search_l
 _PLACEHOLDER = re.compile(r"%s|%\(\w+\)s|\{\w*\}|\$\d+")
 
 NOT_ASKED_BY_REQUESTS = {
-    "schema": "migrations, applied once",
-    "indexing": "builds, once for each index",
-    "release": "loads a release, and reads or writes all of its rows by design",
-    "switch": "makes a release current, and writes all of its rows by design",
+    "history": "stores and switches whole releases by design",
     "generate": "copies whole releases by design",
-    "statistics": "is refreshed over all rows after a load",
     "member": "the probe, over a table of a few rows",
 }
 """Modules of `app.db` whose statements need no case, and why."""
