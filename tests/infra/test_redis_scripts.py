@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from typing import Literal
 
 import pytest
 from redis import AuthenticationError, Redis, RedisError
 from redis.exceptions import NoPermissionError
 
 from tests.infra.redis_group import COUNT, PORTS, SCRIPTS, RedisGroup, eventually
+
+PROMOTION = "+failover-state-wait-promotion"
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -112,6 +115,50 @@ def test_sentinels_that_lost_what_they_knew_learn_it_from_the_nodes(group: Redis
     group.start("sentinel-0", "sentinel-1", "sentinel-2")
     eventually(group.whole, "the Sentinels agree again")
     assert group.primaries() == before
+
+
+@contextmanager
+def plain_server(group: RedisGroup, kind: Literal["redis", "sentinel"], number: int) -> Iterator[Redis]:
+    """Yield a server without data in a member's place, which knows nothing of the group."""
+    address, port = group.address(kind, number), PORTS[kind]
+    user = ["--user", "sentinel", "on", ">password-of-sentinel", "~*", "&*", "+@all"]
+    argv = ["redis-server", "--bind", address, "--port", str(port), "--save", "", *user]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=group.folder)
+    try:
+        with Redis(host=address, port=port, username="sentinel", password="password-of-sentinel") as client:
+            eventually(lambda: bool(client.ping()), "the plain server answers")
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def promoted(group: RedisGroup, number: int) -> str:
+    """Return what a Sentinel says when it has told a node to be the primary."""
+    address = group.address("redis", number)
+    return f"slave {address}:6379 {address} 6379 @ hms {group.address('redis', 0)} 6379"
+
+
+def test_a_replica_follows_a_promoted_node_at_once_but_only_one_that_has_its_data(group: RedisGroup) -> None:
+    acknowledge(group, "drill:before")
+    group.kill("redis-0", "sentinel-0", "sentinel-1", "sentinel-2")
+    following = [group.address("redis", 2), PORTS["redis"], "connected"]
+    with plain_server(group, "sentinel", 0) as sentinel:
+        eventually(lambda: sentinel.pubsub_numsub(PROMOTION)[0][1] == COUNT - 1, "both listen")
+        with group.client(2, "sentinel") as client:
+            client.execute_command("SLAVEOF", "NO", "ONE")
+        sentinel.publish(PROMOTION, promoted(group, 2))
+        eventually(lambda: "redis-follow: following" in group.log("redis-1"), "the other one follows")
+        eventually(lambda: group.role(1)[1:4] == following, "and is linked")
+        with group.client(2) as client:
+            client.set("drill:after", "kept")  # refused without a replica
+
+        with plain_server(group, "redis", 0):
+            sentinel.publish(PROMOTION, promoted(group, 0))
+            eventually(lambda: "not following" in group.log("redis-1"), "a stranger is not followed")
+        assert group.role(1)[1:4] == following
+        with group.client(1) as client:
+            assert client.get("drill:before") == "kept"
 
 
 def write_until_refused(group: RedisGroup, acknowledged: list[str], started: Event) -> None:
