@@ -47,6 +47,15 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
+        self.cache_shared = Counter(
+            "hms_app_cache_shared",
+            "Answers that another request computed meanwhile: in this instance (flight), or in another one (lock).",
+            ("by",),
+            registry=self.registry,
+        )
+        self.cache_early = Counter(
+            "hms_app_cache_early", "Answers computed anew before their time, against stampedes.", registry=self.registry
+        )
         self.postgres_retries = Counter(
             "hms_app_postgres_retries",
             "Attempts at a member that did not count and were made again, by SQLSTATE or reason.",

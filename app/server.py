@@ -25,6 +25,8 @@ from app.middleware.security_headers import SecurityHeaders
 from app.middleware.timeouts import Timeouts
 from app.services.cache import Cache
 from app.services.collector import RedisCollector
+from app.services.invalidation import Invalidator
+from app.services.memory import MemoryWatch
 from app.services.redis_cluster import RedisCluster
 from app.settings import Settings
 
@@ -49,9 +51,16 @@ class Application:
         )
         metrics.watch(router)
         redis = RedisCluster(settings.redis)
-        metrics.registry.register(RedisCollector(redis))
-        cache = Cache(redis, ttl_seconds=settings.redis.ttl_seconds if settings.redis else 0, metrics=metrics)
-        self.service = Service(router=router, redis=redis, cache=cache, metrics=metrics)
+        self.memory = MemoryWatch(redis)
+        metrics.registry.register(RedisCollector(redis, self.memory))
+        kept_seconds = settings.redis.ttl_seconds if settings.redis else 0
+        self.service = Service(
+            router=router,
+            redis=redis,
+            cache=Cache(redis, ttl_seconds=kept_seconds, metrics=metrics),
+            invalidator=Invalidator(redis, kept_seconds=kept_seconds),
+            metrics=metrics,
+        )
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
         timed = Timeouts(starlette, metrics=metrics, timeouts=settings.timeouts)
         concurrency = Concurrency(timed, metrics=metrics, most=settings.max_concurrency, free=FREE_PATHS)
@@ -73,12 +82,16 @@ class Application:
         del app
         await self.service.router.start()
         await self.service.redis.start()
+        await self.memory.start()
         # What is there now stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
+            await self.memory.stop()
+            await self.service.invalidator.stop()
+            await self.service.cache.stop()
             await self.service.redis.stop()
             await self.service.router.stop()
 

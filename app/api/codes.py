@@ -4,10 +4,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.requests import cache_status, code_of, deadline_of, json_response, only, service_of, whole_of
+from app.api.requests import code_of, deadline_of, from_cache_or, only, service_of, whole_of
 from app.api.shapes import CodeDetail, Group, SearchHit, SearchPage
 from app.db import lookup
 from app.db.search import MOST_HITS, Hit, Query, search
+from app.db.wal import Position
 from app.errors import InvalidQueryError
 from app.openapi import CODE, Answer, Parameter, limit_parameter, operation
 from app.problems import invalid, not_found
@@ -27,17 +28,15 @@ async def get_code(request: Request) -> Response:
     only(request)
     code = code_of(request)
     service, deadline = service_of(request), deadline_of(request)
-    release = await service.router.release_within(deadline)
-    key = f"app:{release}:code:{code}"
-    if (kept := await service.cache.get(key)) is not None:
-        return json_response(kept, headers=cache_status(hit=True))
-    found = await service.router.read(lambda connection: lookup.find(connection, code), deadline)
-    if found is None:
-        raise not_found(f"code {code} is not in release {release}")
-    body = _ENCODER.encode(_detail(found))
-    if found.release == release:
-        await service.cache.put(key, body)
-    return json_response(body, headers=cache_status(hit=False))
+    epoch = await service.router.epoch_within(deadline)
+
+    async def make(position: Position) -> tuple[bytes, bool]:
+        found = await service.router.read(lambda connection: lookup.find(connection, code), deadline, at_least=position)
+        if found is None:
+            raise not_found(f"code {code} is not in release {epoch.release}")
+        return _ENCODER.encode(_detail(found)), True
+
+    return await from_cache_or(request, f"code:{code}", make, epoch=epoch, tags=("codes",))
 
 
 @operation(
@@ -60,16 +59,15 @@ async def get_search(request: Request) -> Response:
         raise invalid("q", str(error)) from error
     limit = whole_of(request, "limit", default=_DEFAULT_HITS, low=1, high=MOST_HITS)
     service, deadline = service_of(request), deadline_of(request)
-    release = await service.router.release_within(deadline)
-    key = f"app:{release}:search:{limit}:{query.text}"
-    if (kept := await service.cache.get(key)) is not None:
-        return json_response(kept, headers=cache_status(hit=True))
-    hits = await service.router.read(lambda connection: search(connection, query, limit=limit), deadline)
-    body = _ENCODER.encode(_page(query, release, hits))
-    # An answer of another release, while a new one is made current, must not be kept under this one's name.
-    if hits and all(hit.release == release for hit in hits):
-        await service.cache.put(key, body)
-    return json_response(body, headers=cache_status(hit=False))
+    epoch = await service.router.epoch_within(deadline)
+
+    async def make(position: Position) -> tuple[bytes, bool]:
+        hits = await service.router.read(
+            lambda connection: search(connection, query, limit=limit), deadline, at_least=position
+        )
+        return _ENCODER.encode(_page(query, epoch.release, hits)), True
+
+    return await from_cache_or(request, f"search:{limit}:{query.text}", make, epoch=epoch, tags=("search",))
 
 
 def _detail(code: lookup.Code) -> CodeDetail:

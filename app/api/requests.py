@@ -1,5 +1,6 @@
 """What the routes share: the parts of the service, reading parameters, writing answers."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -7,12 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.codes import canonical
+from app.db.epoch import Epoch
 from app.db.router import Router
+from app.db.wal import Position
 from app.deadline import Deadline
 from app.errors import InvalidCodeError
 from app.metrics import Metrics
 from app.problems import invalid
-from app.services.cache import Cache
+from app.services.cache import Cache, Result
+from app.services.invalidation import Invalidator
 from app.services.redis_cluster import RedisCluster
 
 _ENCODER = msgspec.json.Encoder()
@@ -25,6 +29,7 @@ class Service:
     router: Router
     redis: RedisCluster
     cache: Cache
+    invalidator: Invalidator
     metrics: Metrics
 
 
@@ -77,6 +82,21 @@ def json_response(value: object, *, status: int = 200, headers: dict[str, str] |
     """Return `value` as an answer in JSON; bytes are JSON already."""
     body = value if isinstance(value, bytes) else _ENCODER.encode(value)
     return Response(body, status, headers=headers, media_type="application/json")
+
+
+async def from_cache_or(
+    request: Request,
+    name: str,
+    make: Callable[[Position], Awaitable[tuple[bytes, bool]]],
+    *,
+    epoch: Epoch,
+    tags: tuple[str, ...],
+) -> Response:
+    """Answer with what the cache has under `name` in this epoch, else with what `make` makes (see `Cache.answer`)."""
+    body, result = await service_of(request).cache.answer(
+        name, make, epoch=str(epoch), tags=tags, deadline=deadline_of(request)
+    )
+    return json_response(body, headers=cache_status(hit=result is Result.HIT))
 
 
 def cache_status(*, hit: bool) -> dict[str, str]:

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from app.services.memory import MemoryWatch
 from app.services.redis_cluster import RedisCluster
 
 
 class RedisCollector(Collector):
-    """The nodes' roles, their breakers and the connections to them."""
+    """The nodes' roles, their breakers, the connections to them, their memory."""
 
-    def __init__(self, redis: RedisCluster) -> None:
+    def __init__(self, redis: RedisCluster, memory: MemoryWatch) -> None:
         self._redis = redis
+        self._memory = memory
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as they are now."""
@@ -39,3 +41,24 @@ class RedisCollector(Collector):
             connections.add_metric((name, "used"), node.in_use)
             connections.add_metric((name, "limit"), node.pool_size)
         yield from (up, role, breaker, connections)
+        yield from self._of_memory()
+
+    def _of_memory(self) -> Iterator[Metric]:
+        def gauge(name: str, text: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"hms_app_redis_memory_{name}", text, labels=("node",))
+
+        used = gauge("used_bytes", "Memory that a node uses.")
+        limit = gauge("limit_bytes", "Memory that a node may use; 0 is no limit.")
+        ratio = gauge("ratio", "Used over limit; 0 without a limit.")
+        fragmentation = gauge("fragmentation", "Resident over used memory.")
+        alarm = gauge("alarm", "1 from 80 % on, until it is below 70 %.")
+        evicted = CounterMetricFamily("hms_app_redis_evicted_keys", "Keys that a node evicted.", labels=("node",))
+        for address, usage in self._memory.usage.items():
+            name = (str(address),)
+            used.add_metric(name, usage.used_bytes)
+            limit.add_metric(name, usage.limit_bytes)
+            ratio.add_metric(name, usage.ratio)
+            fragmentation.add_metric(name, usage.fragmentation)
+            alarm.add_metric(name, int(self._memory.alarms[address].on))
+            evicted.add_metric(name, usage.evicted_keys)
+        yield from (used, limit, ratio, fragmentation, alarm, evicted)
