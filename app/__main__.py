@@ -6,6 +6,7 @@ import sys
 
 import uvloop
 
+from app import tracing
 from app.errors import SettingsError
 from app.logs import configure
 from app.server import Application, Server
@@ -21,6 +22,8 @@ def main() -> int:
     configure()
     try:
         settings = from_environment(os.environ)
+        if settings.traces is not None:
+            tracing.begin(settings.traces)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return error.exit_code

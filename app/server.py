@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from app import tracing
 from app.api.requests import Service
 from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
 from app.connections import bounded
@@ -36,6 +37,9 @@ _IDLE_CONNECTION_SECONDS = 75
 """Longer than clients and proxies commonly keep one: if we closed it first, a request could be on its way."""
 
 _STOP_SLACK_SECONDS = 1.0
+
+_YOUNG_OBJECTS = 10_000
+"""Objects that are made before the collector looks at the youngest."""
 
 
 class Application:
@@ -83,9 +87,11 @@ class Application:
         await self.service.router.start()
         await self.service.redis.start()
         await self.memory.start()
-        # What is there now stays: the collector need not look at it again.
+        # What is there now stays: the collector need not look at it again. And with a generation of 700 objects, its
+        # default, it would look at the same few requests' objects several times while they are answered.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
         try:
             yield
         finally:
@@ -94,6 +100,7 @@ class Application:
             await self.service.cache.stop()
             await self.service.redis.stop()
             await self.service.router.stop()
+            await tracing.end()
 
 
 class Server(uvicorn.Server):

@@ -27,6 +27,8 @@
 | `HMS_SEARCH_LOG_KEEP_MONTHS` | 12 | whole months of the search log that are kept before the current one |
 | `HMS_SEARCH_LOG_RETIRED` | drop | what becomes of older ones: drop, or archive (schema `search_logs_archive`) |
 | `HMS_MAINTENANCE_SECONDS` | 3600 | how often the one instance that does it tends to the tables |
+| `HMS_TRACES_ENDPOINT` | none | `http://host:port` of an OpenTelemetry collector; without it nothing is traced |
+| `HMS_TRACES_PERCENT` | 100 | of the requests are traced, beside those whose client traces them |
 | `HMS_DRAIN_SECONDS` | 2 | after SIGTERM, how long clients are told to leave before connections are closed |
 | `HMS_LOAD_WAIT_SECONDS` | 300 | how long `python -m app.load` waits for a writable primary |
 """
@@ -35,6 +37,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
 from app.errors import SettingsError
 
@@ -106,6 +109,14 @@ class SearchLogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracesSettings:
+    """Where spans are sent, and of which share of the requests, from 0 to 1."""
+
+    endpoint: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that a process is told. Made by `from_environment`."""
 
@@ -114,6 +125,7 @@ class Settings:
     redis: RedisSettings | None
     timeouts: TimeoutSettings
     search_log: SearchLogSettings
+    traces: TracesSettings | None
     maintenance_seconds: float
     max_concurrency: int
     max_connections: int
@@ -150,6 +162,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         keep_months=reader.whole("HMS_SEARCH_LOG_KEEP_MONTHS", 12, low=0, high=1200),
         retired="archive" if reader.choice("HMS_SEARCH_LOG_RETIRED", "drop", "archive") == "archive" else "drop",
     )
+    traces = TracesSettings(
+        endpoint=reader.url("HMS_TRACES_ENDPOINT"), share=reader.whole("HMS_TRACES_PERCENT", 100, low=0, high=100) / 100
+    )
     settings = Settings(
         listen=Address(
             reader.text("HMS_LISTEN_HOST", "0.0.0.0"),  # noqa: S104 - a service in a pod listens to the pod's network
@@ -157,6 +172,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ),
         postgres=postgres,
         redis=redis if sentinels else None,
+        traces=traces if traces.endpoint else None,
         timeouts=_timeouts(reader),
         max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
         max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
@@ -237,6 +253,17 @@ class _Reader:
             return value
 
         return self._read(name, default, parse)
+
+    def url(self, name: str) -> str:
+        """Return an address of HTTP, empty if there is none."""
+
+        def parse(raw: str) -> str:
+            parts = urlsplit(raw)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be http://host:port")
+            return raw
+
+        return self._read(name, "", parse)
 
     def addresses(self, name: str, *, needed: bool) -> tuple[Address, ...]:
         found = self._read(name, None, lambda raw: tuple(_address(part) for part in raw.split(",")))

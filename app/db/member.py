@@ -16,6 +16,7 @@ from app.db.epoch import Epoch, Sighting, look
 from app.db.pool import Budget, Pool
 from app.db.wal import START
 from app.settings import Address, PostgresSettings
+from app.tracing import span
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ class Member:
             )
 
         self.address = address
+        self._name = str(address)
         self.view = _DOWN
         self.sighting = _UNSEEN
         self.primary_since = 0.0
@@ -90,8 +92,9 @@ class Member:
         """Do `work` on a connection to this member. Raises `TimeoutError` beyond `seconds`, and what it raises."""
 
         async def lent() -> T:
-            async with self.pool.connection() as connection:
-                return await work(connection)
+            with span("postgres", {"db.system.name": "postgresql", "server.address": self._name}):
+                async with self.pool.connection() as connection:
+                    return await work(connection)
 
         return await within(seconds, lent())
 

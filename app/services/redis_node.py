@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from app.errors import RedisUnavailableError
 from app.services.breaker import Breaker, State
 from app.settings import Address, RedisSettings
+from app.tracing import span
 
 T = TypeVar("T")
 Work = Callable[[Redis], Awaitable[T]]
@@ -86,6 +87,7 @@ class Node:
         lost: Callable[["Node"], None],
     ) -> None:
         self.address = address
+        self._name = str(address)
         self.view = _DOWN
         self.pool_size = settings.pool_size
         self.breaker = Breaker(failures=_FAILURES, rest_seconds=_REST_SECONDS, state=State.OPEN)
@@ -113,8 +115,9 @@ class Node:
             raise RedisUnavailableError(f"Redis at {self.address} did not answer lately")
         await self._take_slot(timeout_seconds)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                result = await work(self._client)
+            with span("redis", {"db.system.name": "redis", "server.address": self._name}):
+                async with asyncio.timeout(timeout_seconds):
+                    result = await work(self._client)
         except _FAULTS as error:
             self.breaker.failed(permit, monotonic())
             self.probe_soon()
