@@ -11,7 +11,8 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.problems import Document
 
@@ -42,6 +43,7 @@ class Connection(HttpToolsProtocol):
     _head_pending_bytes = 0
     _refusal = 400
     _idle_since: float | None = None
+    _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own signature
         """Bound the silence of the peer, and the number of connections."""
@@ -57,7 +59,15 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go."""
         self._head_arrived()
+        if self._running is not None and not self._running.response_complete:
+            # Uvicorn tells the last request that came, which is another one if a client sends them ahead.
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""

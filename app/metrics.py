@@ -35,6 +35,18 @@ class Metrics:
         self.refused = Counter(
             "hms_app_requests_refused", "Requests refused because too many ran.", registry=self.registry
         )
+        self.limited = Counter(
+            "hms_app_requests_limited",
+            "Requests refused because their client used up a limit: burst, minute or hour.",
+            ("tier", "limit"),
+            registry=self.registry,
+        )
+        self.limit_decisions = Counter(
+            "hms_app_limit_decisions",
+            "Decisions on limits: shared by all instances in Redis, or by this one alone.",
+            ("by",),
+            registry=self.registry,
+        )
         self.abandoned = Counter(
             "hms_app_requests_abandoned",
             "Requests ended because the client left, or took nothing of its answer (stalled).",

@@ -22,10 +22,10 @@ from app.problems import Document
 VERSION = "1.0.0"
 """Of the interface: the first number is that of the path."""
 
-EVERYWHERE = frozenset({400, 413, 414, 429, 500, 503, 504})
+EVERYWHERE = frozenset({400, 401, 408, 411, 413, 414, 429, 500, 503, 504})
 """Problems with which any route that does work may answer."""
 
-FREE = frozenset({413, 414, 500})
+FREE = frozenset({401, 408, 411, 413, 414, 500, 503})
 """Problems of a route that takes no slot and asks no database."""
 
 _REF = "#/components/schemas/{name}"

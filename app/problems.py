@@ -89,6 +89,18 @@ def timed_out(detail: str) -> Problem:
     return Problem(504, "timeout", "The request took too long", detail=detail)
 
 
+def unauthorised(detail: str) -> Problem:
+    """Return the problem of a request without a key that opens what it asks for."""
+    return Problem(
+        401, "unauthorised", "An API key is needed", detail=detail, headers={"www-authenticate": 'ApiKey realm="hms"'}
+    )
+
+
+def forbidden(detail: str) -> Problem:
+    """Return the problem of a key that does not open what is asked for."""
+    return Problem(403, "forbidden", "The API key does not allow this", detail=detail)
+
+
 def request_id(request: Request) -> str:
     """Return the identity of the request, as it stands in the log."""
     return str(request.scope.get("hms.request_id", ""))

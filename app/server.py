@@ -16,17 +16,22 @@ from app import tracing
 from app.api.requests import Service
 from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
 from app.connections import bounded
+from app.db import api_keys
 from app.db.router import Router
 from app.metrics import Metrics
+from app.middleware.authenticate import Authenticate, RefuseUnknownKeys
 from app.middleware.bounds import Bounds
-from app.middleware.concurrency import Concurrency
+from app.middleware.concurrency import Concurrency, Slots
 from app.middleware.drain import Drain
 from app.middleware.observe import Observe
+from app.middleware.rate_limiter import Local, RateLimit, Shared
 from app.middleware.security_headers import SecurityHeaders
 from app.middleware.timeouts import Timeouts
+from app.resources import Monitor
 from app.services.cache import Cache
 from app.services.collector import RedisCollector
 from app.services.invalidation import Invalidator
+from app.services.key_ring import KeyRing
 from app.services.memory import MemoryWatch
 from app.services.redis_cluster import RedisCluster
 from app.settings import Settings
@@ -58,19 +63,47 @@ class Application:
         self.memory = MemoryWatch(redis)
         metrics.registry.register(RedisCollector(redis, self.memory))
         kept_seconds = settings.redis.ttl_seconds if settings.redis else 0
-        self.service = Service(
-            router=router,
-            redis=redis,
-            cache=Cache(redis, ttl_seconds=kept_seconds, metrics=metrics),
-            invalidator=Invalidator(redis, kept_seconds=kept_seconds),
-            metrics=metrics,
-        )
+        cache = Cache(redis, ttl_seconds=kept_seconds, metrics=metrics)
+        invalidator = Invalidator(redis, kept_seconds=kept_seconds)
+        protection = settings.protection
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
-        timed = Timeouts(starlette, metrics=metrics, timeouts=settings.timeouts)
-        concurrency = Concurrency(timed, metrics=metrics, most=settings.max_concurrency, free=FREE_PATHS)
+        ring = KeyRing(lambda digest, deadline: router.read(lambda c: api_keys.find(c, digest), deadline, fresh=True))
+        local = Local(protection.instances)
+        app: ASGIApp = RefuseUnknownKeys(starlette)
+        if protection.limits is not None:
+            app = RateLimit(
+                app, metrics=metrics, shared=Shared(redis), local=local, tiers=protection.limits, free=FREE_PATHS
+            )
+        app = Authenticate(
+            app,
+            ring=ring,
+            admin_key_file=protection.admin_key_file,
+            trusted_proxies=protection.trusted_proxies,
+            free=FREE_PATHS,
+        )
+        timed = Timeouts(app, metrics=metrics, timeouts=settings.timeouts)
+        concurrency = Concurrency(timed, metrics=metrics, most=protection.max_concurrency, free=FREE_PATHS)
         bounds = Bounds(concurrency, slow_client_seconds=settings.timeouts.slow_client_seconds)
         observed = Observe(
             SecurityHeaders(bounds), metrics=metrics, routes={route.endpoint: route.path for route in ROUTES}
+        )
+        enterprise = Slots(protection.enterprise_concurrency)
+        self.monitor = Monitor(
+            slots=concurrency.slots,
+            enterprise=enterprise,
+            oldest_request_seconds=lambda: concurrency.oldest_seconds,
+            stores={"api keys": ring, "limits": local},
+            connections_limit=protection.max_connections,
+        )
+        metrics.registry.register(self.monitor)
+        self.service = Service(
+            router=router,
+            redis=redis,
+            cache=cache,
+            invalidator=invalidator,
+            metrics=metrics,
+            enterprise=enterprise,
+            monitor=self.monitor,
         )
         self.drain = Drain(observed)
         starlette.state.service = self.service
@@ -87,6 +120,7 @@ class Application:
         await self.service.router.start()
         await self.service.redis.start()
         await self.memory.start()
+        await self.monitor.start()
         # What is there now stays: the collector need not look at it again. And with a generation of 700 objects, its
         # default, it would look at the same few requests' objects several times while they are answered.
         gc.collect()
@@ -95,6 +129,7 @@ class Application:
         try:
             yield
         finally:
+            await self.monitor.stop()
             await self.memory.stop()
             await self.service.invalidator.stop()
             await self.service.cache.stop()
@@ -120,7 +155,7 @@ class Server(uvicorn.Server):
                 loop="uvloop",
                 http=bounded(
                     slow_client_seconds=settings.timeouts.slow_client_seconds,
-                    most_connections=settings.max_connections,
+                    most_connections=settings.protection.max_connections,
                 ),
                 ws="none",
                 lifespan="on",
@@ -132,6 +167,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=round(settings.timeouts.longest_seconds + _STOP_SLACK_SECONDS),
             )
         )
+        application.monitor.connections = lambda: len(self.server_state.connections)
         self._drain = application.drain
         self._drain_seconds = settings.drain_seconds
 

@@ -17,6 +17,16 @@
 | `HMS_SENTINEL_USER`, `HMS_SENTINEL_PASSWORD_FILE` | none | |
 | `HMS_CACHE_TTL_SECONDS` | 60 | how long an answer stays in the cache at most |
 | `HMS_MAX_CONCURRENCY` | 1000 | requests at once; more wait a moment, then are refused with 503 |
+| `HMS_RATE_LIMITS` | on | whether clients' requests are counted and limited |
+| `HMS_RATE_LIMIT_ANONYMOUS` | 60,1000,10 | requests of one address a minute, an hour, at once |
+| `HMS_RATE_LIMIT_AUTHENTICATED` | 200,5000,50 | the same of a key of that tier |
+| `HMS_RATE_LIMIT_PREMIUM` | 1000,20000,200 | |
+| `HMS_RATE_LIMIT_ENTERPRISE` | 10000,200000,1000 | |
+| `HMS_RATE_LIMIT_INTERNAL` | 1000000,60000000,100000 | of the stack's own load generator and drills |
+| `HMS_INSTANCES` | 3 | how many share the limits: each lets its part through while Redis is away |
+| `HMS_TRUSTED_PROXIES` | 0 | proxies before us that add to `X-Forwarded-For`; what others added is not believed |
+| `HMS_ADMIN_KEY_FILE` | none | a file with the administrator's key; without it nobody is |
+| `HMS_ENTERPRISE_CONCURRENCY` | 2 | exports and other expensive requests at once |
 | `HMS_MAX_CONNECTIONS` | 4096 | clients' connections; beyond it the longest idle one makes room |
 | `HMS_SEARCH_TIMEOUT_SECONDS` | 30 | the deadline of a search; beyond a deadline 504 |
 | `HMS_ENTERPRISE_TIMEOUT_SECONDS` | 60 | of an export or another expensive request |
@@ -33,26 +43,16 @@
 | `HMS_LOAD_WAIT_SECONDS` | 300 | how long `python -m app.load` waits for a writable primary |
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Literal
 
+from app.environment import Address, Reader
 from app.errors import SettingsError
+from app.limits import DEFAULT_LIMITS, Limits, Tier
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host, by name or number, and its port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+__all__ = ["Address", "PostgresSettings", "ProtectionSettings", "RedisSettings", "Settings", "TimeoutSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,19 @@ class TracesSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionSettings:
+    """How much clients may ask for, and how they are known. `limits` is None where they are switched off."""
+
+    limits: Mapping[Tier, Limits] | None
+    instances: int
+    trusted_proxies: int
+    admin_key_file: Path | None
+    max_concurrency: int
+    max_connections: int
+    enterprise_concurrency: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that a process is told. Made by `from_environment`."""
 
@@ -127,15 +140,14 @@ class Settings:
     search_log: SearchLogSettings
     traces: TracesSettings | None
     maintenance_seconds: float
-    max_concurrency: int
-    max_connections: int
+    protection: ProtectionSettings
     drain_seconds: float
     load_wait_seconds: float
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Raises `SettingsError` that names every bad variable, its value and its bound at once."""
-    reader = _Reader(environment)
+    reader = Reader(environment)
     sentinels = reader.addresses("HMS_REDIS_SENTINELS", needed=False)
     postgres = PostgresSettings(
         hosts=reader.addresses("HMS_POSTGRES_HOSTS", needed=True),
@@ -174,10 +186,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         redis=redis if sentinels else None,
         traces=traces if traces.endpoint else None,
         timeouts=_timeouts(reader),
-        max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
-        max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
         search_log=search_log,
         maintenance_seconds=reader.seconds("HMS_MAINTENANCE_SECONDS", 3600, low=0.1, high=86_400),
+        protection=_protection(reader),
         drain_seconds=reader.seconds("HMS_DRAIN_SECONDS", 2, low=0, high=300),
         load_wait_seconds=reader.seconds("HMS_LOAD_WAIT_SECONDS", 300, low=0, high=3600),
     )
@@ -192,7 +203,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _timeouts(reader: "_Reader") -> TimeoutSettings:
+def _timeouts(reader: Reader) -> TimeoutSettings:
     return TimeoutSettings(
         search_seconds=reader.seconds("HMS_SEARCH_TIMEOUT_SECONDS", 30, low=0.1, high=600),
         enterprise_seconds=reader.seconds("HMS_ENTERPRISE_TIMEOUT_SECONDS", 60, low=0.1, high=600),
@@ -202,106 +213,16 @@ def _timeouts(reader: "_Reader") -> TimeoutSettings:
     )
 
 
-class _Reader:
-    """Reads variables by kind, keeps the problems, and remembers which names were asked for."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._known: set[str] = set()
-        self.problems: list[str] = []
-
-    def text(self, name: str, default: str) -> str:
-        return self._read(name, default, lambda raw: raw)
-
-    def optional(self, name: str) -> str | None:
-        return self._read(name, None, lambda raw: raw)
-
-    def choice(self, name: str, default: str, *others: str) -> str:
-        def parse(raw: str) -> str:
-            if raw not in (default, *others):
-                raise ValueError(f"must be {' or '.join((default, *others))}")
-            return raw
-
-        return self._read(name, default, parse)
-
-    def file(self, name: str) -> Path | None:
-        def parse(raw: str) -> Path:
-            path = Path(raw)
-            if not path.is_file():
-                raise ValueError("there is no such file")
-            with path.open("rb"):
-                return path
-
-        return self._read(name, None, parse)
-
-    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
-        def parse(raw: str) -> int:
-            if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
-                raise ValueError(f"must be a whole number from {low} to {high}")
-            return int(raw)
-
-        return self._read(name, default, parse)
-
-    def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
-        def parse(raw: str) -> float:
-            try:
-                value = float(raw)
-            except ValueError:
-                value = float("nan")
-            if not low <= value <= high:
-                raise ValueError(f"must be seconds from {low:g} to {high:g}")
-            return value
-
-        return self._read(name, default, parse)
-
-    def url(self, name: str) -> str:
-        """Return an address of HTTP, empty if there is none."""
-
-        def parse(raw: str) -> str:
-            parts = urlsplit(raw)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("must be http://host:port")
-            return raw
-
-        return self._read(name, "", parse)
-
-    def addresses(self, name: str, *, needed: bool) -> tuple[Address, ...]:
-        found = self._read(name, None, lambda raw: tuple(_address(part) for part in raw.split(",")))
-        if found is None:
-            if needed and name not in self._environment:
-                self.problems.append(f"{name} is missing: give host:port of every member, comma between")
-            return ()
-        if len(set(found)) < len(found):
-            self.problems.append(f"{name}={self._environment[name]!r}: an address is there twice")
-        return found
-
-    def check(self, holds: bool, problem: str) -> None:
-        """Note a problem of several settings together."""
-        if not holds:
-            self.problems.append(problem)
-
-    def check_names(self) -> None:
-        """Find variables that begin like ours and are none: a misspelt one would silently be its default."""
-        for name in sorted(self._environment):
-            if name.startswith(("HMS_POSTGRES_", "HMS_REDIS_", "HMS_SENTINEL_")) and name not in self._known:
-                self.problems.append(f"{name} is not known: is it misspelt?")
-
-    def _read(self, name: str, default: T, parse: Callable[[str], T]) -> T:
-        self._known.add(name)
-        raw = self._environment.get(name)
-        if raw is None:
-            return default
-        try:
-            if not raw.strip():
-                raise ValueError("must not be empty; leave it out for the default")
-            return parse(raw.strip())
-        except (ValueError, OSError) as error:
-            self.problems.append(f"{name}={raw!r}: {error}")
-            return default
-
-
-def _address(text: str) -> Address:
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
-        raise ValueError(f"{text.strip()!r} is not host:port with a port from 1 to 65535")
-    return Address(host.strip("[]"), int(port))
+def _protection(reader: Reader) -> ProtectionSettings:
+    tiers = {
+        tier: reader.limits(f"HMS_RATE_LIMIT_{tier.value.upper()}", limits) for tier, limits in DEFAULT_LIMITS.items()
+    }
+    return ProtectionSettings(
+        limits=tiers if reader.choice("HMS_RATE_LIMITS", "on", "off") == "on" else None,
+        instances=reader.whole("HMS_INSTANCES", 3, low=1, high=1000),
+        trusted_proxies=reader.whole("HMS_TRUSTED_PROXIES", 0, low=0, high=10),
+        admin_key_file=reader.secret("HMS_ADMIN_KEY_FILE"),
+        max_concurrency=reader.whole("HMS_MAX_CONCURRENCY", 1000, low=1, high=100_000),
+        max_connections=reader.whole("HMS_MAX_CONNECTIONS", 4096, low=1, high=1_000_000),
+        enterprise_concurrency=reader.whole("HMS_ENTERPRISE_CONCURRENCY", 2, low=1, high=100),
+    )

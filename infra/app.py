@@ -104,6 +104,7 @@ def app_environment(spec: StackSpec) -> dict[str, str]:
         "HMS_SENTINEL_USER": "app",
         "HMS_SENTINEL_PASSWORD_FILE": f"{_REDIS_SECRETS}/app-password",
         "HMS_MAX_CONCURRENCY": str(spec.app.max_concurrency),
+        "HMS_RATE_LIMITS": "off",
     }
 
 

@@ -13,8 +13,12 @@ from app.db.router import Router
 from app.db.wal import Position
 from app.deadline import Deadline
 from app.errors import InvalidCodeError
+from app.limits import Tier
 from app.metrics import Metrics
-from app.problems import invalid
+from app.middleware.authenticate import Identity
+from app.middleware.concurrency import Slots
+from app.problems import Problem, forbidden, invalid, unauthorised
+from app.resources import Monitor
 from app.services.cache import Cache, Result
 from app.services.invalidation import Invalidator
 from app.services.redis_cluster import RedisCluster
@@ -31,6 +35,8 @@ class Service:
     cache: Cache
     invalidator: Invalidator
     metrics: Metrics
+    enterprise: Slots
+    monitor: Monitor
 
 
 def service_of(request: Request) -> Service:
@@ -45,6 +51,31 @@ def deadline_of(request: Request) -> Deadline:
     deadline = request.scope["hms.deadline"]
     assert isinstance(deadline, Deadline)
     return deadline
+
+
+def identity_of(request: Request) -> Identity:
+    """Return who asks."""
+    identity = request.scope["hms.identity"]
+    assert isinstance(identity, Identity)
+    return identity
+
+
+def as_admin(request: Request) -> None:
+    """Refuse who is not the administrator. Raises `Problem`."""
+    identity = identity_of(request)
+    if not identity.admin:
+        raise _refusal(identity, "the administrator's key is needed, in X-API-Key")
+
+
+def as_enterprise(request: Request) -> None:
+    """Refuse who has neither a key of the tier enterprise nor the administrator's. Raises `Problem`."""
+    identity = identity_of(request)
+    if identity.tier is not Tier.ENTERPRISE:
+        raise _refusal(identity, "an API key of the tier enterprise is needed, in X-API-Key")
+
+
+def _refusal(identity: Identity, detail: str) -> Problem:
+    return unauthorised(detail) if identity.tier is Tier.ANONYMOUS else forbidden(detail)
 
 
 def code_of(request: Request) -> str:

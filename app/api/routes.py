@@ -9,9 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
+from app.api.admin import delete_key, get_keys, post_key
 from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, get_search
+from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
+from app.api.resources import get_resources
 from app.errors import TimedOutError, UnavailableError
 from app.problems import Problem, request_id, timed_out, unavailable
 
@@ -23,14 +26,28 @@ ROUTES = (
     Route("/api/v1/users/{user}/bookmarks", get_bookmarks, methods=["GET"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", put_bookmark, methods=["PUT"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", delete_bookmark, methods=["DELETE"]),
+    Route("/api/v1/admin/keys", post_key, methods=["POST"]),
+    Route("/api/v1/admin/keys", get_keys, methods=["GET"]),
+    Route("/api/v1/admin/keys/{id}", delete_key, methods=["DELETE"]),
+    Route("/api/v1/enterprise/releases/{release}/export", get_export, methods=["GET"]),
+    Route("/api/v1/enterprise/differences", get_differences, methods=["GET"]),
+    Route("/api/v1/health/resources", get_resources, methods=["GET"]),
     Route("/api/v1/health/live", live, methods=["GET"]),
     Route("/api/v1/health/ready", ready, methods=["GET"]),
     Route("/api/v1/openapi.json", openapi, methods=["GET"]),
     Route("/metrics", metrics, methods=["GET"]),
 )
 
-FREE_PATHS = frozenset({"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/openapi.json", "/metrics"})
-"""What needs no slot: it must answer when nothing else does."""
+FREE_PATHS = frozenset(
+    {
+        "/api/v1/health/live",
+        "/api/v1/health/ready",
+        "/api/v1/health/resources",
+        "/api/v1/openapi.json",
+        "/metrics",
+    }
+)
+"""What has slots of its own and no limit: it must answer when nothing else does."""
 
 
 async def _problem(request: Request, error: Exception) -> Response:

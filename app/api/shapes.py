@@ -1,10 +1,12 @@
 """The shapes of the answers. Fields are documented here because clients see them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from app.limits import Tier
 
 _NOTES = {
     "type": "object",
@@ -95,3 +97,82 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str
     reason: str = ""
     release: str = ""
+
+
+KeyTier = Literal["authenticated", "premium", "enterprise", "internal"]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class KeyWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API key to make; without `expires_in_days` it does not expire."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]*$")]
+    tier: KeyTier
+    expires_in_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
+
+
+class KeyListed(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key without the key itself: `id` names it."""
+
+    id: str
+    name: str
+    tier: Tier
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class KeyMade(msgspec.Struct, frozen=True, kw_only=True):
+    """A new API key: `key` is to be sent as `X-API-Key`, and can be read here only."""
+
+    key: str
+    id: str
+    name: str
+    tier: Tier
+    created_at: Time
+    expires_at: Time | None
+
+
+class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
+    """API keys, by id; `next` is the `after` of the following page, null at the end."""
+
+    keys: list[KeyListed]
+    next: str | None
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections to one server: at work, waiting for work, and at most."""
+
+    server: str
+    in_use: int
+    idle: int
+    limit: int
+
+
+class SlotUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that have a slot, requests that wait for one, and slots; `utilisation` is the share in use."""
+
+    active: int
+    waiting: int
+    limit: int
+    utilisation: float
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What this instance uses.
+
+    `oldest_request_seconds` is the age of the request that has been answered for longest. `event_loop_lag_ms` is by how
+    much a timer was late, at most, in the last minute. `memory_limit_bytes` is the container's, null if it has none.
+    `kept` counts what is held of clients, by kind.
+    """
+
+    requests: SlotUse
+    enterprise: SlotUse
+    oldest_request_seconds: float
+    connections: int
+    connections_limit: int
+    pools: list[PoolUse]
+    memory_bytes: int
+    memory_limit_bytes: int | None
+    event_loop_lag_ms: float
+    kept: dict[str, int]

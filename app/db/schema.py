@@ -104,6 +104,19 @@ CREATE UNIQUE INDEX icd10_chapter_statistics_key ON icd10_chapter_statistics (re
 """
 
 
+_API_KEYS = """
+CREATE TABLE api_keys (
+    id text COLLATE "C" PRIMARY KEY,
+    digest bytea NOT NULL UNIQUE,
+    name text NOT NULL,
+    tier text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered change of the tables."""
@@ -130,6 +143,7 @@ MIGRATIONS = (
     Migration(2, "bookmarks", _BOOKMARKS),
     Migration(10, "the search log, in monthly partitions", _SEARCH_LOGS),
     Migration(11, "chapter statistics", _STATISTICS),
+    Migration(40, "API keys", _API_KEYS),
 )
 
 

@@ -64,11 +64,24 @@ def redis() -> Iterator[Redis]:
         server.remove()
 
 
+ADMIN_KEY = "the administrator of the tests, and of nothing else"
+AS_ADMIN = {"x-api-key": ADMIN_KEY}
+
+
 @pytest.fixture(scope="session")
-def service(postgres: Postgres, redis: Redis, database_environment: dict[str, str]) -> Iterator[Service]:
+def admin_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("admin") / "key"
+    path.write_text(ADMIN_KEY + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def service(
+    postgres: Postgres, redis: Redis, database_environment: dict[str, str], admin_key_file: Path
+) -> Iterator[Service]:
     """Yield the service in front of the loaded database and the cache."""
     del postgres
-    with Service(**database_environment, **redis.environment) as started:
+    with Service(**database_environment, **redis.environment, HMS_ADMIN_KEY_FILE=str(admin_key_file)) as started:
         started.until_ready()
         eventually(lambda: started.metric("hms_app_cache_up") == 1)
         yield started

@@ -21,7 +21,7 @@ from app.settings import Address, PostgresSettings
 from hms.bench.servers import Postgres
 
 _BEGINS = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
-_TABLES = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\s+(icd10_\w+|bookmarks|search_logs)\b")
+_TABLES = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\s+(icd10_\w+|bookmarks|search_logs|api_keys)\b")
 _PLACEHOLDER = re.compile(r"%s|%\(\w+\)s|\{\w*\}|\$\d+")
 
 NOT_ASKED_BY_REQUESTS = {

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from app.api.routes import FREE_PATHS, ROUTES
 from app.openapi import document, operation_of
 from hms.bench.service import Service
+from tests.app.conftest import AS_ADMIN
 
 DESCRIPTION = msgspec.json.decode(msgspec.json.encode(document(ROUTES)))
 
@@ -64,7 +65,7 @@ schema = schemathesis.openapi.from_dict(closed(DESCRIPTION))
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 def test_the_service_answers_as_it_is_described(case: schemathesis.Case[Any], service: Service) -> None:
-    case.call_and_validate(base_url=service.url, checks=list(CHECKS), timeout=60)
+    case.call_and_validate(base_url=service.url, checks=list(CHECKS), timeout=60, headers=AS_ADMIN)
 
 
 def test_the_description_is_served_and_is_openapi_3_1(service: Service) -> None:
@@ -94,7 +95,7 @@ def test_the_parameters_that_a_route_takes_are_those_it_declares(route: Route, s
     """A route that gets an unknown parameter says which ones it knows."""
     examples = {parameter.name: str(parameter.example) for parameter in operation_of(route).parameters}
     path = re.sub(r"{(\w+)(:\w+)?}", lambda match: examples[match[1]], route.path)
-    answer: httpx.Response = service.get(f"{path}?no-such-parameter=1")
+    answer: httpx.Response = service.client.get(f"{path}?no-such-parameter=1", headers=AS_ADMIN)
     assert answer.status_code == 400, answer.text
     allowed = answer.json()["errors"][0]["detail"].partition("allowed: ")[2]
     queried = {parameter.name for parameter in operation_of(route).parameters if parameter.place == "query"}

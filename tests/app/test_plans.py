@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.db import bookmarks, lookup, search, statistics
+from app.db import api_keys, bookmarks, export, lookup, search, statistics
 from app.db.connection import Connection
-from app.db.partitioning import PARTITIONS
+from app.db.partitioning import PARTITIONS, partition_of
+from app.limits import Tier
 from hms.bench.servers import Postgres
 from tests.app.plans import is_text_of, plans, statements
 
+RELEASE = "icd-10-cm-2026-04"
 ALL = frozenset(partition.table for partition in PARTITIONS)
 
 
@@ -64,6 +66,27 @@ CASES = {
     ),
     "statistics": case(statistics.by_chapter, indexes="", tables=""),
     "is everything counted": case(statistics.refresh, indexes="", tables=""),
+    "size of a release": case(lambda c: export.size(c, release=RELEASE), indexes="", tables=""),
+    "export": case(
+        lambda c: export.page(c, release=RELEASE, after="S72.001A"),
+        indexes="icd10_codes_pkey",
+        tables="icd10_codes_s_t",
+    ),
+    "differences": case(
+        lambda c: export.differences(c, old=RELEASE, new=RELEASE, partition=partition_of("E11"), after="E11"),
+        indexes="icd10_codes_pkey",
+        tables="icd10_codes_e",
+    ),
+    "an API key": case(lambda c: api_keys.find(c, bytes(32)), indexes="api_keys_digest_key", tables="api_keys"),
+    "keep an API key": case(
+        lambda c: api_keys.put(c, digest=bytes(32), name="plans", tier=Tier.PREMIUM, expires_at=None),
+        indexes="",
+        tables="api_keys",
+    ),
+    "revoke an API key": case(lambda c: api_keys.revoke(c, "plans-1"), indexes="api_keys_pkey", tables="api_keys"),
+    "list API keys": case(
+        lambda c: api_keys.listed(c, after="plans-1", limit=100), indexes="api_keys_pkey", tables="api_keys"
+    ),
 }
 """Every statement in `app.db` that a request makes is in the work of one of these; add a case with a statement."""
 
@@ -77,7 +100,13 @@ def many_bookmarks(postgres: Postgres) -> Iterator[None]:
             "WHERE active AND kind = 'subcategory'"
         )
         connection.execute("ANALYZE bookmarks")
+        connection.execute(
+            "INSERT INTO api_keys (id, digest, name, tier) "
+            "SELECT 'plans-' || n, sha256(n::text::bytea), 'plans', 'premium' FROM generate_series(1, 2000) AS n"
+        )
+        connection.execute("ANALYZE api_keys")
         yield
+        connection.execute("DELETE FROM api_keys WHERE name = 'plans'")
         connection.execute("DELETE FROM bookmarks WHERE user_name LIKE 'plans%'")
 
 

@@ -53,7 +53,7 @@ def test_beyond_the_limit_and_a_short_queue_requests_are_refused_and_health_is_n
 
 def test_who_waits_a_moment_gets_the_slot_that_comes_free_and_who_finds_a_full_queue_does_not_wait() -> None:
     async def story() -> tuple[bool, bool, bool, bool]:
-        slots = Slots(10, queue_seconds=60)  # and one may wait
+        slots = Slots(10, queue_seconds=0.5)  # and one may wait
         taken = [await slots.take() for _ in range(10)]
         waiting = asyncio.create_task(slots.take())
         await asyncio.sleep(0)

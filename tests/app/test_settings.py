@@ -13,7 +13,7 @@ def test_the_defaults_need_the_members_only() -> None:
     settings = from_environment({"HMS_POSTGRES_HOSTS": "one:5432, two:5433,[::1]:5434"})
     assert settings.postgres.hosts == (Address("one", 5432), Address("two", 5433), Address("::1", 5434))
     assert settings.redis is None
-    assert settings.max_concurrency == 1000
+    assert settings.protection.max_concurrency == 1000
     assert settings.timeouts.other_seconds == 30
 
 
@@ -54,7 +54,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert settings.redis.pool_size == 4
     assert (settings.redis.master, settings.redis.user, settings.redis.sentinel_user) == ("m", "r", "t")
     assert settings.redis.ttl_seconds == 5
-    assert (settings.max_concurrency, settings.timeouts.other_seconds) == (7, 1.5)
+    assert (settings.protection.max_concurrency, settings.timeouts.other_seconds) == (7, 1.5)
     assert (settings.drain_seconds, settings.load_wait_seconds) == (0, 9)
 
 
