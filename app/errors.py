@@ -32,6 +32,14 @@ class InvalidQueryError(AppError):
     """A text cannot be searched for."""
 
 
+class InvalidCursorError(AppError):
+    """A text is not where a page of this list ends."""
+
+
+class ReleaseChangedError(AppError):
+    """Another release was made current, so what was begun in the old one cannot go on."""
+
+
 class OutOfRangeError(AppError):
     """A code falls in none of the partitions."""
 

@@ -228,6 +228,12 @@ CODE = Parameter(
     example="E11.9",
 )
 
+RELEASE = Parameter(
+    "release",
+    Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")],
+    "A release that is loaded, by its name; without it, the current one.",
+)
+
 USER = Parameter(
     "user",
     Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")],

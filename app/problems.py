@@ -72,6 +72,11 @@ def not_found(detail: str) -> Problem:
     return Problem(404, "not-found", "Not found", detail=detail)
 
 
+def gone(detail: str) -> Problem:
+    """Return the problem of a list that was begun in a release which is not the current one any more."""
+    return Problem(410, "release-changed", "The release has changed", detail=detail)
+
+
 def unavailable(detail: str) -> Problem:
     """Return the problem of a database that does not answer."""
     return Problem(503, "unavailable", "The service cannot answer now", detail=detail, retry_after_seconds=1)

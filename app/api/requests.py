@@ -1,5 +1,6 @@
 """What the routes share: the parts of the service, reading parameters, writing answers."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.codes import canonical
+from app.db import lookup
 from app.db.epoch import Epoch
 from app.db.router import Router
 from app.db.wal import Position
@@ -24,6 +26,8 @@ from app.services.invalidation import Invalidator
 from app.services.redis_cluster import RedisCluster
 
 _ENCODER = msgspec.json.Encoder()
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,43 @@ def whole_of(request: Request, name: str, *, default: int, low: int, high: int) 
     if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or not low <= int(raw) <= high:
         raise invalid(name, f"must be a whole number from {low} to {high}")
     return int(raw)
+
+
+def truth_of(request: Request, name: str) -> bool | None:
+    """Return a truth value of the query, None if it is not there. Raises `Problem`."""
+    raw = request.query_params.get(name)
+    if raw not in {None, "true", "false"}:
+        raise invalid(name, "must be true or false")
+    return None if raw is None else raw == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The release that a request asks: its name, whether it was given, and the epoch in which it is asked."""
+
+    name: str
+    given: str | None
+    epoch: Epoch
+
+    @property
+    def is_current(self) -> bool:
+        """Say whether the release is the current one."""
+        return self.name == self.epoch.release
+
+
+async def scope_of(request: Request, given: str | None) -> Scope:
+    """Return the release that a request asks, `given` by name or None for the current one. Raises `Problem`."""
+    if given is not None and not _RELEASE.fullmatch(given):
+        raise invalid("release", "must be 1 to 100 letters, digits or any of . _ -, a letter or a digit first")
+    service, deadline = service_of(request), deadline_of(request)
+    epoch = await service.router.epoch_within(deadline)
+    if given is None or given == epoch.release:
+        return Scope(epoch.release, given, epoch)
+    loaded = await service.router.read(lookup.releases, deadline)
+    if given not in loaded:
+        names = ", ".join(list(loaded)[-_MOST_NAMED:])
+        raise invalid("release", f"{given} is not loaded; the last ones that were: {names}")
+    return Scope(given, given, epoch)
 
 
 def json_response(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

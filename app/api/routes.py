@@ -11,18 +11,21 @@ from starlette.types import ExceptionHandler
 
 from app.api.admin import delete_key, get_keys, post_key
 from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
-from app.api.codes import get_code, get_search
+from app.api.codes import get_code, post_batch
 from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
 from app.api.resources import get_resources
+from app.api.search import get_autocomplete, get_search
 from app.errors import TimedOutError, UnavailableError
 from app.problems import Problem, request_id, timed_out, unavailable
 
 _LOG = logging.getLogger("app.api")
 
 ROUTES = (
+    Route("/api/v1/codes/batch", post_batch, methods=["POST"]),
     Route("/api/v1/codes/{code}", get_code, methods=["GET"]),
     Route("/api/v1/search", get_search, methods=["GET"]),
+    Route("/api/v1/autocomplete", get_autocomplete, methods=["GET"]),
     Route("/api/v1/users/{user}/bookmarks", get_bookmarks, methods=["GET"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", put_bookmark, methods=["PUT"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", delete_bookmark, methods=["DELETE"]),

@@ -28,44 +28,118 @@ class Group(msgspec.Struct, frozen=True):
     title: str
 
 
+def _list_of(**properties: object) -> dict[str, object]:
+    return {
+        "type": "array",
+        "items": {"type": "object", "properties": properties, "required": list(properties)},
+    }
+
+
+_TEXT = {"type": "string"}
+_KIND = Meta(extra_json_schema={"enum": ["category", "subcategory", "extension"]})
+_ANCESTORS = Meta(extra_json_schema=_list_of(code=_TEXT, title=_TEXT, notes=_NOTES))
+_CHILDREN = Meta(extra_json_schema=_list_of(code=_TEXT, title=_TEXT, billable={"type": "boolean"}))
+
+
 class CodeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known of a code.
 
     `kind` is category, subcategory or extension (made by a seventh character); only a code without children is
     `billable`. `notes` has a list for each kind of note that the code itself carries: includes, excludes1, excludes2,
     code_first, code_also, use_additional_code, notes; and seventh_character_note, seventh_characters. Kinds without
-    notes are absent.
+    notes are absent. What the notes of an ancestor say holds for the code, too: `ancestors` has them, from the
+    category down to the parent.
     """
 
     code: str
     title: str
     release: str
-    kind: Annotated[str, Meta(extra_json_schema={"enum": ["category", "subcategory", "extension"]})]
+    kind: Annotated[str, _KIND]
     billable: bool
     chapter: Group
     block: Group
     parent: str | None
-    children: list[str]
+    ancestors: Annotated[msgspec.Raw, _ANCESTORS]
+    children: Annotated[msgspec.Raw, _CHILDREN]
     synonyms: list[str]
     notes: Annotated[msgspec.Raw, Meta(extra_json_schema=_NOTES)]
 
 
+MOST_CODES = 1000
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The codes to look up, written in any way; `release` is the current one if it is not there."""
+
+    codes: Annotated[list[Annotated[str, Meta(max_length=40)]], Meta(min_length=1, max_length=MOST_CODES)]
+    release: str | None = None
+
+
+class FoundCode(msgspec.Struct, frozen=True, kw_only=True):
+    """One code of a batch, as it was `asked` for and as it is."""
+
+    asked: str
+    code: str
+    title: str
+    kind: Annotated[str, _KIND]
+    billable: bool
+    chapter: int
+    block: str
+    parent: str | None
+
+
+class MissingCode(msgspec.Struct, frozen=True, kw_only=True):
+    """One text of a batch that is no code of the release: `unknown`, or `invalid` if no code is written like that."""
+
+    asked: str
+    reason: Annotated[str, Meta(extra_json_schema={"enum": ["unknown", "invalid"]})]
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found and what was not, each in the order in which it was asked for."""
+
+    release: str
+    found: list[FoundCode]
+    not_found: list[MissingCode]
+
+
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
-    """One code that was found; `match` is code (exactly), prefix (of the code) or words."""
+    """One code that was found; `match` is code (exactly), prefix (of the code), words, or corrected words."""
 
     code: str
     title: str
     billable: bool
     chapter: int
-    match: str
+    match: Annotated[str, Meta(extra_json_schema={"enum": ["code", "prefix", "words", "corrected"]})]
 
 
 class SearchPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The best hits, the best first; `query` is what was looked for, in its normal form."""
+    """A page of hits, the best first; `query` is what was looked for, in its normal form.
+
+    `did_you_mean` is the query with which the hits that match by corrected words were found, null if there are none.
+    `next` is the `cursor` of the following page, null at the end.
+    """
 
     query: str
     release: str
     hits: list[SearchHit]
+    did_you_mean: str | None
+    next: str | None
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """One code that the text may become."""
+
+    code: str
+    title: str
+
+
+class Suggestions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the text may become, the likeliest first; no two have the same title."""
+
+    query: str
+    release: str
+    suggestions: list[Suggestion]
 
 
 class BookmarkBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ def parameters(
         "jit": "off",  # queries of a millisecond over 19 partitions would pay for compilation
         "max_parallel_workers_per_gather": "0",  # a stable order of candidates, and no worker start for a page of hits
         "synchronize_seqscans": "off",  # the same
+        "pg_trgm.similarity_threshold": "0.2",  # by the default of 0.3 words of four letters have nothing like them
         "search_path": "public",
     }
     return conninfo.make_conninfo(

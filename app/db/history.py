@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from app.db import words
 from app.db.connection import Connection
 from app.db.epoch import announce_switch
 from app.db.release import Release
@@ -99,6 +100,7 @@ async def switch(connection: Connection, name: str) -> bool:
         await connection.execute("UPDATE icd10_codes SET active = false WHERE active AND release <> %s", (name,))
         await connection.execute("UPDATE icd10_codes SET active = true WHERE release = %s AND NOT active", (name,))
         await connection.execute(_PENDING)
+        await words.rebuild(connection)
         cursor = await connection.execute("SELECT count(*) FROM icd10_codes WHERE active")
         if (row := await cursor.fetchone()) != (wanted.codes,):
             raise ReleaseError(f"release {name}: {row and row[0]} codes would be current, must be {wanted.codes}")

@@ -36,6 +36,15 @@ class Partition:
 PARTITIONS = tuple(Partition(lower, upper) for lower, upper in pairwise(_BOUNDS))
 
 
+_CHAPTERS = "ACDEFGHHIJKLMNOPQRSVZU"
+"""A letter of each chapter, the first chapter first; the letters of a chapter are all in one partition."""
+
+CHAPTERS = {
+    number: next(each for each in PARTITIONS if each.holds(letter)) for number, letter in enumerate(_CHAPTERS, 1)
+}
+"""The one partition in which the codes of each chapter are."""
+
+
 def partition_of(code: str) -> Partition:
     """Return the one partition in which the canonical `code` falls. Raises `OutOfRangeError` where there is none."""
     for partition in PARTITIONS:

@@ -14,6 +14,7 @@ from typing import LiteralString
 
 from psycopg.pq import TransactionStatus
 
+from app.db import words
 from app.db.connection import Connection
 from app.db.partitioning import PARTITIONS
 
@@ -117,6 +118,31 @@ CREATE TABLE api_keys (
 """
 
 
+_FOLDED = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE FUNCTION icd10_folded(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(normalize($1, NFKD), '[\\u0300-\\u036f]', '', 'g');
+ALTER TABLE icd10_codes DROP COLUMN search;
+ALTER TABLE icd10_codes ADD COLUMN search tsvector NOT NULL GENERATED ALWAYS AS (
+    setweight(to_tsvector('english', icd10_folded(title))
+        || to_tsvector('public.icd10_as_written', icd10_folded(title)), 'A')
+    || setweight(to_tsvector('english', icd10_folded(synonyms))
+        || to_tsvector('public.icd10_as_written', icd10_folded(synonyms)), 'B')
+) STORED;
+"""
+
+# With its indexes, because it is empty until its first rows come in the same transaction.
+_WORDS = """
+CREATE TABLE icd10_words (
+    word text COLLATE "C" PRIMARY KEY,
+    stem text COLLATE "C" NOT NULL,
+    codes integer NOT NULL
+);
+CREATE INDEX icd10_words_stem ON icd10_words (stem);
+CREATE INDEX icd10_words_similar ON icd10_words USING gin (word gin_trgm_ops) WITH (fastupdate = off);
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered change of the tables."""
@@ -143,6 +169,8 @@ MIGRATIONS = (
     Migration(2, "bookmarks", _BOOKMARKS),
     Migration(10, "the search log, in monthly partitions", _SEARCH_LOGS),
     Migration(11, "chapter statistics", _STATISTICS),
+    Migration(20, "words without accents", _FOLDED),
+    Migration(21, "the vocabulary of the current release", _WORDS + words.REBUILD),
     Migration(40, "API keys", _API_KEYS),
 )
 

@@ -1,94 +1,35 @@
-"""The search: exact code, beginning of a code, then the beginnings of words over weighted titles and synonyms.
+"""The search: a list of hits in a fixed order, read in pages.
 
-The order is by exactness, rank, length of the code, code; it does not depend on the limit, so a longer page begins with
-the shorter one. Candidates are capped before they are ranked, because ranking the 20,000 codes that a word like
-`fracture` hits takes ten times as long as finding them; the categories among them have a cap of their own, so that the
-general codes are never lost behind thousands of special ones.
+The list is: the code itself, then the codes that begin as it is written, by length and code; then what words find
+(`app.db.matching` says in which order); then, if all that is fewer than `FEW` hits, what corrected words find. The
+order depends on the release, the query and the filters and on nothing else, so pages of any size, one behind the
+other, are the list without a gap and without a code twice.
 """
 
-import re
-import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 
-from psycopg import sql
+from msgspec.structs import replace as changed
 from psycopg.rows import TupleRow
 
-from app.codes import code_prefix, successor
 from app.db.connection import Connection
-from app.errors import InvalidQueryError
+from app.db.corrections import corrections
+from app.db.cursor import START, Position
+from app.db.matching import MOST_RANKED, Matching
+from app.db.query import EVERYTHING, Filters, Query
+from app.errors import ReleaseChangedError
 
-LONGEST_QUERY = 200
-"""Characters of a query at most; the longest title has 228."""
-
-MOST_WORDS = 12
 MOST_HITS = 100
+"""Hits of a page at most."""
 
-_CATEGORY_CAP = 200
-_CODE_CAP = 800
-
-_RANK_BY_LENGTH = 2
-"""`ts_rank` divided by the length of the text: without it, titles that say a word twice come before its own title."""
-
-_WORD = re.compile(r"[^\W_]+")
-
-_BY_CODE = (
-    "SELECT release, code, title, billable, chapter FROM icd10_codes "
-    "WHERE active AND code >= %s AND code < %s ORDER BY length(code), code LIMIT %s"
-)
-
-# The tsquery is a subquery, so that one plan serves every query: planning over 19 partitions costs four times the
-# search.
-_BY_WORDS = sql.SQL("""
-WITH query AS MATERIALIZED (SELECT {words} AS words),
-candidates AS (
-    (SELECT release, code, title, billable, chapter, search FROM icd10_codes
-     WHERE active AND kind = 'category' AND search @@ (SELECT words FROM query) LIMIT {categories})
-    UNION ALL
-    (SELECT release, code, title, billable, chapter, search FROM icd10_codes
-     WHERE active AND kind <> 'category' AND search @@ (SELECT words FROM query) LIMIT {codes})
-)
-SELECT release, code, title, billable, chapter FROM candidates
-ORDER BY ts_rank(search, (SELECT words FROM query), {normalisation}) DESC, length(code), code
-LIMIT %s
-""")
-
-# As a stem or as it is written, and in both cases as the beginning of a word; a stop word is empty, and asks nothing.
-_WORD_QUERY = sql.SQL("(to_tsquery('english', %s) || to_tsquery('icd10_as_written', %s))")
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is searched for, in its one normal form.
-
-    `prefix` is the beginning of codes that the text may be, `words` are what is looked for in titles; a search by words
-    takes one that has three characters, because shorter ones begin almost every title.
-    """
-
-    text: str
-    prefix: str | None
-    words: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, raw: str) -> "Query":
-        """Read what a user typed. Raises `InvalidQueryError` that says what is wrong with it."""
-        if len(raw) > LONGEST_QUERY:
-            raise InvalidQueryError(f"has {len(raw)} characters, {LONGEST_QUERY} are allowed")
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in raw):
-            raise InvalidQueryError("has control characters")
-        text = " ".join(unicodedata.normalize("NFKC", raw).casefold().split())
-        words = tuple(dict.fromkeys(_WORD.findall(text)))
-        if len("".join(words)) < 2:
-            raise InvalidQueryError("needs two letters or digits at least")
-        if len(words) > MOST_WORDS:
-            raise InvalidQueryError(f"has {len(words)} words, {MOST_WORDS} are allowed")
-        return cls(text, code_prefix(text), words if max(map(len, words)) >= 3 else ())
+FEW = 3
+"""Hits below which words are corrected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One code that was found; `match` says by what: `code`, `prefix` or `words`."""
+    """One code that was found; `match` says by what: `code`, `prefix`, `words` or `corrected` words."""
 
-    release: str
     code: str
     title: str
     billable: bool
@@ -96,33 +37,157 @@ class Hit:
     match: str
 
 
-async def search(connection: Connection, query: Query, *, limit: int) -> tuple[Hit, ...]:
-    """Return the first `limit` hits, the best first."""
-    hits: list[Hit] = []
-    if query.prefix is not None:
-        cursor = await connection.execute(_BY_CODE, (query.prefix, successor(query.prefix), limit))
-        rows = await cursor.fetchall()
-        hits = [_hit(row, "code" if row[1] == query.prefix else "prefix") for row in rows]
-    if len(hits) < limit and query.words:
-        # `limit` rows suffice: those that are known already are among the hits, which are fewer than the limit.
-        found = {hit.code for hit in hits}
-        hits += [hit for hit in await _by_words(connection, query.words, limit=limit) if hit.code not in found]
-    return tuple(hits[:limit])
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some hits of a list. `next` is where the list goes on, None at its end; `corrected` is what was meant instead.
+
+    `release` is the one that the hits are of; None if nothing was found and nothing was asked that would have told.
+    """
+
+    hits: tuple[Hit, ...]
+    next: Position | None
+    corrected: str | None
+    release: str | None
 
 
-async def _by_words(connection: Connection, words: tuple[str, ...], *, limit: int) -> list[Hit]:
-    cursor = await connection.execute(
-        _BY_WORDS.format(
-            words=sql.SQL(" && ").join([_WORD_QUERY] * len(words)),
-            categories=sql.Literal(_CATEGORY_CAP),
-            codes=sql.Literal(_CODE_CAP),
-            normalisation=sql.Literal(_RANK_BY_LENGTH),
-        ),
-        (*(f"{word}:*" for word in words for _ in range(2)), limit),
+async def search(
+    connection: Connection,
+    query: Query,
+    filters: Filters = EVERYTHING,
+    *,
+    limit: int,
+    start: Position = START,
+    correct: bool = True,
+) -> Page:
+    """Return the page of up to `limit` hits that begins at `start`; the list has corrections if it is to `correct`.
+
+    Raises `ReleaseChangedError` if another release was made current between two statements of one page.
+    """
+    reading = _Reading(connection, query, filters, position=start, wanted=limit + 1)
+    await reading.run(correct=correct)
+    return Page(
+        hits=tuple(reading.hits[:limit]),
+        next=reading.ends[limit - 1] if len(reading.hits) > limit else None,
+        corrected=reading.position.corrected or None,
+        release=reading.release,
     )
-    return [_hit(row, "words") for row in await cursor.fetchall()]
 
 
-def _hit(row: TupleRow, match: str) -> Hit:
-    release, code, title, billable, chapter = row
-    return Hit(release=release, code=code, title=title, billable=billable, chapter=chapter, match=match)
+class _Reading:
+    """The reading of one page: `position` goes through the steps until there are `wanted` hits, or no more.
+
+    `ends[n]` is the position behind `hits[n]`.
+    """
+
+    def __init__(
+        self, connection: Connection, query: Query, filters: Filters, *, position: Position, wanted: int
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._filters = filters
+        self._wanted = wanted
+        self.position = position
+        self.release: str | None = None
+        self.hits: list[Hit] = []
+        self.ends: list[Position] = []
+
+    @property
+    def _missing(self) -> int:
+        return self._wanted - len(self.hits)
+
+    async def run(self, *, correct: bool) -> None:
+        """Read."""
+        if self.position.step == "codes":
+            await self._codes()
+            if self._missing:
+                self._go_to("ranked")
+        if self._missing and self._query.words:
+            await self._words()
+        if correct and self._missing and self._may_be_corrected:
+            await self._corrections()
+
+    async def _codes(self) -> None:
+        prefix = self._query.prefix
+        if prefix is None:
+            return
+        matching = Matching(self._connection, self._query, self._filters)
+        for row in await matching.by_code(prefix, after=self.position.after, limit=self._missing):
+            end = changed(self.position, after=row[0], listed=self.position.listed + 1)
+            self._take(row, "code" if row[0] == prefix else "prefix", end)
+
+    async def _words(self) -> None:
+        """Read on in the hits of the words, or, in that part of the list, of the corrected words."""
+        corrected = self.position.corrected
+        matching = Matching(
+            self._connection,
+            Query.parse(corrected) if corrected else self._query,
+            self._filters,
+            beyond=self._query.prefix,
+            without=self.position.without if corrected else (),
+        )
+        if self.position.step == "ranked":
+            hits, release, rows = await matching.ranked(offset=self.position.offset, limit=self._missing)
+            self._check(release)
+            self._take_counted(rows)
+            if hits > MOST_RANKED:
+                self._go_to("categories")
+        if self.position.step == "categories" and self._missing:
+            self._take_counted(await matching.categories(offset=self.position.offset, limit=self._missing))
+            if self._missing:
+                self._go_to("others")
+        if self.position.step == "others" and self._missing:
+            for row in await matching.others(after=self.position.after, limit=self._missing):
+                self._take(row, self._match, changed(self.position, after=row[0]))
+
+    async def _corrections(self) -> None:
+        """Read the hits of the likeliest correction that has any which are not listed yet."""
+        written = self.position
+        for query in await corrections(self._connection, self._query, found=bool(self._listed)):
+            before = len(self.hits)
+            self.position = Position(step="ranked", corrected=query.text, without=written.without)
+            await self._words()
+            if len(self.hits) > before:
+                return
+        self.position = written
+
+    @property
+    def _listed(self) -> int:
+        """Count the hits of the query as it is written, if they are as few as are ranked."""
+        return self.position.listed + self.position.offset
+
+    @property
+    def _may_be_corrected(self) -> bool:
+        """Say whether the list has ended with too few hits. The vocabulary is the current release's."""
+        position = self.position
+        return (
+            self._filters.release is None
+            and position.step == "ranked"
+            and not position.corrected
+            and self._listed < FEW
+        )
+
+    @property
+    def _match(self) -> str:
+        return "corrected" if self.position.corrected else "words"
+
+    def _take_counted(self, rows: list[TupleRow]) -> None:
+        for row in rows:
+            first = self.position.without
+            if not self.position.corrected and len(first) < FEW:
+                first = (*first, row[0])
+            self._take(row, self._match, changed(self.position, offset=self.position.offset + 1, without=first))
+
+    def _take(self, row: TupleRow, match: str, end: Position) -> None:
+        code, title, billable, chapter, release = row
+        self._check(release)
+        self.hits.append(Hit(code=code, title=title, billable=billable, chapter=chapter, match=match))
+        self.ends.append(end)
+        self.position = end
+
+    def _go_to(self, step: Literal["ranked", "categories", "others"]) -> None:
+        self.position = changed(self.position, step=step, offset=0, after="")
+
+    def _check(self, release: str | None) -> None:
+        if self.release is not None and release != self.release:
+            raise ReleaseChangedError(f"release {release} was made current while {self.release} was read")
+        self.release = release

@@ -9,7 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.problems import Problem
 
-MOST_URL_BYTES = 4096
+MOST_URL_BYTES = 12_288
+"""A text of 10,000 characters reaches its route, which says what is wrong with it."""
+
 MOST_BODY_BYTES = 65_536
 """A batch of 1,000 codes has about 12,000."""
 

@@ -21,11 +21,12 @@ from app.settings import Address, PostgresSettings
 from hms.bench.servers import Postgres
 
 _BEGINS = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
-_TABLES = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\s+(icd10_\w+|bookmarks|search_logs|api_keys)\b")
+_TABLES = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\s+(icd10_\w+\b|bookmarks\b|search_logs\b|api_keys\b|\{table\})")
 _PLACEHOLDER = re.compile(r"%s|%\(\w+\)s|\{\w*\}|\$\d+")
 
 NOT_ASKED_BY_REQUESTS = {
     "history": "stores and switches whole releases by design",
+    "words": "makes the vocabulary of a release when it is made current",
     "generate": "copies whole releases by design",
     "member": "the probe, over a table of a few rows",
 }
@@ -59,7 +60,7 @@ def statements() -> dict[str, str]:
 
 def is_text_of(template: str, query: str) -> bool:
     """Say whether `query`, as Postgres saw it, is the statement that the code writes as `template`."""
-    pieces = [re.escape(" ".join(piece.split())) for piece in _PLACEHOLDER.split(template)]
+    pieces = [re.escape(" ".join(piece.split())) for piece in _PLACEHOLDER.split(template.replace("%%", "%"))]
     return re.fullmatch(r"\s*.+?\s*".join(pieces).replace(r"\ ", r"\s+"), " ".join(query.split())) is not None
 
 

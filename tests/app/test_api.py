@@ -45,7 +45,13 @@ def test_a_code_with_all_that_is_known_of_it(service: Service) -> None:
     assert detail["chapter"] == {"name": "4", "title": "Endocrine, nutritional and metabolic diseases (E00-E89)"}
     assert detail["block"] == {"name": "E08-E13", "title": "Diabetes mellitus (E08-E13)"}
     assert detail["parent"] is None
-    assert detail["children"] == [f"E11.{last}" for last in "012345689A"]
+    assert [child["code"] for child in detail["children"]] == [f"E11.{last}" for last in "012345689A"]
+    assert detail["children"][-2] == {
+        "code": "E11.9",
+        "title": "Type 2 diabetes mellitus without complications",
+        "billable": True,
+    }
+    assert detail["ancestors"] == []
     assert "diabetes NOS" in detail["notes"]["includes"]
     assert "type 1 diabetes mellitus (E10.-)" in detail["notes"]["excludes1"]
     assert any("insulin (Z79.4)" in line for line in detail["notes"]["use_additional_code"])
@@ -58,6 +64,9 @@ def test_a_code_with_synonyms_and_one_made_by_a_seventh_character(service: Servi
     )
     femur = service.get("/api/v1/codes/S72.001A").json()
     assert (femur["kind"], femur["parent"], femur["billable"]) == ("extension", "S72.001", True)
+    assert [above["code"] for above in femur["ancestors"]] == ["S72", "S72.0", "S72.00", "S72.001"]
+    assert femur["ancestors"][0]["title"] == "Fracture of femur"
+    assert any("traumatic amputation of hip" in note for note in femur["ancestors"][0]["notes"]["excludes1"])
 
 
 @pytest.mark.parametrize("written", ["E11.9", "e11.9", "E119", "e119", "%20E119%20"])
@@ -110,7 +119,7 @@ def test_the_beginning_of_a_code_finds_the_shortest_first(service: Service) -> N
         ("heart failure", "I50"),
         ("fracture of femur", "S72"),
         ("asthma", "J45"),
-        ("diabeti retinop", "E13.31"),
+        ("diabeti retinop", "E10.31"),
         ("APPENDICITIS acute", "K35"),
         ("paget's disease of bone", "M88"),
     ],
@@ -156,7 +165,8 @@ def test_what_finds_nothing_is_an_empty_page(service: Service, query: str) -> No
         ("q=", "q"),
         ("q=a", "q"),
         ("q=%00%01", "q"),
-        ("q=" + "*" * 1000, "q"),
+        ("q=" + "*" * 10_000, "q"),
+        ("q=" + "x" * 10_240, "q"),
         ("q=" + "+".join(f"word{n}" for n in range(20)), "q"),
         ("q=heart&limit=0", "limit"),
         ("q=heart&limit=101", "limit"),
@@ -164,6 +174,17 @@ def test_what_finds_nothing_is_an_empty_page(service: Service, query: str) -> No
         ("q=heart&limit=-1", "limit"),
         ("q=heart&limit=1&limit=2", "limit"),
         ("q=heart&limits=1", "limits"),
+        ("q=heart&chapter=0", "chapter"),
+        ("q=heart&chapter=23", "chapter"),
+        ("q=heart&chapter=IX", "chapter"),
+        ("q=heart&billable=1", "billable"),
+        ("q=heart&billable=true&billable=true", "billable"),
+        ("q=heart&release=", "release"),
+        ("q=heart&release=%00", "release"),
+        ("q=heart&release=icd-11", "release"),
+        ("q=heart&cursor=", "cursor"),
+        ("q=heart&cursor=AAAA", "cursor"),
+        ("q=heart&cursor=" + "A" * 2000, "cursor"),
     ],
 )
 def test_bad_input_is_a_400_that_names_the_field(service: Service, parameters: str, field: str) -> None:
@@ -220,7 +241,7 @@ def test_what_is_not_there_and_what_is_not_allowed(service: Service) -> None:
 
 
 def test_too_long_an_address_and_too_large_a_body(service: Service) -> None:
-    problem(service.get("/api/v1/search?q=" + "a" * 5000), 414)
+    problem(service.get("/api/v1/search?q=" + "a" * 13_000), 414)
     problem(service.client.put("/api/v1/users/ann/bookmarks/E11", content=b"x" * 70_000), 413)
     unstated = service.client.put("/api/v1/users/ann/bookmarks/E11", content=iter([b"x"] * 3))
     problem(unstated, 411)

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.db import api_keys, bookmarks, export, lookup, search, statistics
+from app.db import api_keys, bookmarks, export, lookup, statistics
 from app.db.connection import Connection
+from app.db.corrections import corrections
+from app.db.cursor import Position
 from app.db.partitioning import PARTITIONS, partition_of
+from app.db.query import Filters, Query
+from app.db.search import search
 from app.limits import Tier
 from hms.bench.servers import Postgres
 from tests.app.plans import is_text_of, plans, statements
 
 RELEASE = "icd-10-cm-2026-04"
+RELEASE = "icd-10-cm-2026-04"
 ALL = frozenset(partition.table for partition in PARTITIONS)
+UP_TO_M = frozenset(partition.table for partition in PARTITIONS if partition.lower <= "M")
+"""The first codes that say `fracture` and are no categories are in M; what follows is not asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +48,46 @@ CASES = {
         indexes="icd10_codes_active",
         tables="icd10_codes_e",
     ),
+    "look-up of many": case(
+        lambda c: lookup.find_many(c, ["E11.9", "S72.001A", "Z23"]),
+        indexes="icd10_codes_active",
+        tables="icd10_codes_e icd10_codes_s_t icd10_codes_z",
+    ),
+    "look-up in an old release": case(
+        lambda c: lookup.find(c, "E11.9", RELEASE), indexes="icd10_codes_pkey", tables="icd10_codes_e"
+    ),
+    "look-up of many in an old release": case(
+        lambda c: lookup.find_many(c, ["E11.9", "Z23"], RELEASE),
+        indexes="icd10_codes_pkey",
+        tables="icd10_codes_e icd10_codes_z",
+    ),
+    "releases": case(lookup.releases, indexes="", tables=""),
     "search by code": case(
-        lambda c: search.search(c, search.Query.parse("S72"), limit=20),
+        lambda c: search(c, Query.parse("S72"), limit=20), indexes="icd10_codes_active", tables="icd10_codes_s_t"
+    ),
+    "search by words": case(
+        lambda c: search(c, Query.parse("heart failure"), limit=20), indexes="icd10_codes_search", tables=ALL
+    ),
+    "search by words in a chapter": case(
+        lambda c: search(c, Query.parse("heart failure"), Filters(chapter=9), limit=20),
+        indexes="icd10_codes_search",
+        tables="icd10_codes_i",
+    ),
+    "search by a broad word, its categories": case(
+        lambda c: search(c, Query.parse("fractures"), limit=5), indexes="icd10_codes_search_categories", tables=ALL
+    ),
+    "search by a broad word, the other codes": case(
+        lambda c: search(c, Query.parse("fractures"), limit=20), indexes="icd10_codes_search", tables=UP_TO_M
+    ),
+    "search by a broad word, codes in order": case(
+        lambda c: search(c, Query.parse("encounter"), limit=20, start=Position(step="others", after="S00")),
         indexes="icd10_codes_active",
         tables="icd10_codes_s_t",
     ),
-    "search by words": case(
-        lambda c: search.search(c, search.Query.parse("fractures"), limit=20),
-        indexes="icd10_codes_search icd10_codes_search_categories",
-        tables=ALL,
+    "corrections": case(
+        lambda c: corrections(c, Query.parse("hart falure"), found=False),
+        indexes="icd10_words_pkey icd10_words_similar icd10_words_stem",
+        tables="icd10_words",
     ),
     "keep a bookmark": case(
         lambda c: bookmarks.put(c, user="plans", code="J45.909"),

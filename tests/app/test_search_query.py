@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.db.search import LONGEST_QUERY, MOST_WORDS, Query
+from app.db.query import LONGEST_QUERY, MOST_WORDS, Query
 from app.errors import InvalidQueryError
 
 
