@@ -52,6 +52,10 @@ class IndexingError(AppError):
     """An index could not be built."""
 
 
+class ClockError(AppError):
+    """Two clocks differ so much that one of them is wrong."""
+
+
 class UnavailableError(AppError):
     """No member of the database could answer in the time that there was."""
 

@@ -81,6 +81,35 @@ class Metrics:
             ("to",),
             registry=self.registry,
         )
+        self.search_log_rows = Counter(
+            "hms_app_search_log_rows",
+            "Searches by what became of their row: written; or dropped, because too many waited (full), the primary "
+            "did not take them in time (database), or it refused them (defect).",
+            ("result",),
+            registry=self.registry,
+        )
+        self.search_log_waiting = Gauge(
+            "hms_app_search_log_waiting", "Searches whose row is not written yet.", registry=self.registry
+        )
+        self.search_log_partitions = Counter(
+            "hms_app_search_log_partitions",
+            "Monthly partitions of the search log that this instance made, dropped or archived.",
+            ("action",),
+            registry=self.registry,
+        )
+        self.maintenance_leads = Gauge(
+            "hms_app_maintenance_leads",
+            "1 if this instance is the one that tends to the tables, else 0.",
+            registry=self.registry,
+        )
+        self.maintenance_runs = Counter(
+            "hms_app_maintenance_runs", "Runs of the maintenance, done or failed.", ("result",), registry=self.registry
+        )
+        self.maintenance_done_at = Gauge(
+            "hms_app_maintenance_done_timestamp_seconds",
+            "When this instance last ended a run, as Unix time; 0 if never.",
+            registry=self.registry,
+        )
 
     def watch(self, router: Router) -> None:
         """Tell of the members of the database from now on."""

@@ -17,7 +17,9 @@ from app.api.requests import Service
 from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
 from app.connections import bounded
 from app.db import api_keys
+from app.db.maintenance import Maintenance
 from app.db.router import Router
+from app.db.search_log import SearchLog
 from app.metrics import Metrics
 from app.middleware.authenticate import Authenticate, RefuseUnknownKeys
 from app.middleware.bounds import Bounds
@@ -66,6 +68,10 @@ class Application:
         cache = Cache(redis, ttl_seconds=kept_seconds, metrics=metrics)
         invalidator = Invalidator(redis, kept_seconds=kept_seconds)
         protection = settings.protection
+        search_log = SearchLog(router, metrics, on=settings.search_log.on)
+        self.maintenance = Maintenance(
+            router, settings.postgres, settings.search_log, metrics, interval_seconds=settings.maintenance_seconds
+        )
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
         ring = KeyRing(lambda digest, deadline: router.read(lambda c: api_keys.find(c, digest), deadline, fresh=True))
         local = Local(protection.instances)
@@ -104,6 +110,7 @@ class Application:
             metrics=metrics,
             enterprise=enterprise,
             monitor=self.monitor,
+            search_log=search_log,
         )
         self.drain = Drain(observed)
         starlette.state.service = self.service
@@ -121,6 +128,8 @@ class Application:
         await self.service.redis.start()
         await self.memory.start()
         await self.monitor.start()
+        await self.service.search_log.start()
+        await self.maintenance.start()
         # What is there now stays: the collector need not look at it again. And with a generation of 700 objects, its
         # default, it would look at the same few requests' objects several times while they are answered.
         gc.collect()
@@ -133,6 +142,8 @@ class Application:
             await self.memory.stop()
             await self.service.invalidator.stop()
             await self.service.cache.stop()
+            await self.maintenance.stop()
+            await self.service.search_log.stop()
             await self.service.redis.stop()
             await self.service.router.stop()
             await tracing.end()

@@ -12,6 +12,7 @@ from app.codes import canonical
 from app.db import lookup
 from app.db.epoch import Epoch
 from app.db.router import Router
+from app.db.search_log import SearchLog
 from app.db.wal import Position
 from app.deadline import Deadline
 from app.errors import InvalidCodeError
@@ -41,6 +42,7 @@ class Service:
     metrics: Metrics
     enterprise: Slots
     monitor: Monitor
+    search_log: SearchLog
 
 
 def service_of(request: Request) -> Service:

@@ -16,6 +16,7 @@ from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
 from app.api.resources import get_resources
 from app.api.search import get_autocomplete, get_search
+from app.api.statistics import get_chapters
 from app.errors import TimedOutError, UnavailableError
 from app.problems import Problem, request_id, timed_out, unavailable
 
@@ -35,6 +36,7 @@ ROUTES = (
     Route("/api/v1/enterprise/releases/{release}/export", get_export, methods=["GET"]),
     Route("/api/v1/enterprise/differences", get_differences, methods=["GET"]),
     Route("/api/v1/health/resources", get_resources, methods=["GET"]),
+    Route("/api/v1/statistics/chapters", get_chapters, methods=["GET"]),
     Route("/api/v1/health/live", live, methods=["GET"]),
     Route("/api/v1/health/ready", ready, methods=["GET"]),
     Route("/api/v1/openapi.json", openapi, methods=["GET"]),

@@ -18,6 +18,7 @@ from app.api.requests import (
     whole_of,
 )
 from app.api.shapes import SearchHit, SearchPage, Suggestion, Suggestions
+from app.api.written_down import written_down
 from app.db import cursor, wal
 from app.db.connection import Connection
 from app.db.cursor import START, Position
@@ -50,6 +51,7 @@ _CURSOR = Parameter("cursor", str, "The `next` of the page before, of the same s
     answers={200: Answer(SearchPage)},
     problems={410},
 )
+@written_down
 async def get_search(request: Request) -> Response:
     """Answer with a page of the codes that a text finds: 410 if the list was begun in another release."""
     only(request, "q", "chapter", "billable", "release", "limit", "cursor")

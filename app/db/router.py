@@ -114,6 +114,11 @@ class Router:
         return self._silent_since is None or monotonic() - self._silent_since < _READ_PATIENCE_SECONDS
 
     @property
+    def primary(self) -> Member | None:
+        """Return the member that says it is the primary, if one does."""
+        return self._primary()
+
+    @property
     def release(self) -> str | None:
         """Name the current release as it was last seen, the primary's first; None: no member ever had one."""
         epoch = self._currency.epoch

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
-from app.db import api_keys, bookmarks, export, lookup, statistics
+from app.db import api_keys, bookmarks, export, lookup, search_log, statistics
 from app.db.connection import Connection
 from app.db.corrections import corrections
 from app.db.cursor import Position
@@ -41,6 +42,17 @@ def case(work: Callable[[Connection], Awaitable[object]], *, indexes: str, table
     named = frozenset(tables.split()) if isinstance(tables, str) else tables
     return Case(work=work, indexes=frozenset(indexes.split()), tables=named)
 
+
+A_SEARCH = search_log.Search(
+    searched_at=datetime.now(UTC),
+    number=1,
+    query="plans",
+    release="r",
+    hits=0,
+    duration_ms=0.1,
+    matched="none",
+    cached=False,
+)
 
 CASES = {
     "look-up": case(
@@ -101,6 +113,9 @@ CASES = {
         lambda c: bookmarks.listed(c, user="plans", after="", limit=100),
         indexes="bookmarks_pkey icd10_codes_active",
         tables="bookmarks icd10_codes_j",
+    ),
+    "write searches down": case(
+        lambda c: search_log.insert(c, [A_SEARCH], instance=1), indexes="", tables="search_logs"
     ),
     "statistics": case(statistics.by_chapter, indexes="", tables=""),
     "is everything counted": case(statistics.refresh, indexes="", tables=""),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Address, from_environment
+from app.settings import Address, SearchLogSettings, from_environment
 from hms.bench.processes import Process
 from hms.bench.service import clean_environment
 
@@ -42,6 +42,10 @@ def test_everything_is_read(tmp_path: Path) -> None:
             "HMS_CACHE_TTL_SECONDS": "5",
             "HMS_MAX_CONCURRENCY": "7",
             "HMS_REQUEST_TIMEOUT_SECONDS": "1.5",
+            "HMS_SEARCH_LOG": "off",
+            "HMS_SEARCH_LOG_KEEP_MONTHS": "3",
+            "HMS_SEARCH_LOG_RETIRED": "archive",
+            "HMS_MAINTENANCE_SECONDS": "60",
             "HMS_DRAIN_SECONDS": "0",
             "HMS_LOAD_WAIT_SECONDS": "9",
         }
@@ -55,6 +59,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert (settings.redis.master, settings.redis.user, settings.redis.sentinel_user) == ("m", "r", "t")
     assert settings.redis.ttl_seconds == 5
     assert (settings.protection.max_concurrency, settings.timeouts.other_seconds) == (7, 1.5)
+    assert settings.search_log == SearchLogSettings(on=False, keep_months=3, retired="archive")
+    assert settings.maintenance_seconds == 60
     assert (settings.drain_seconds, settings.load_wait_seconds) == (0, 9)
 
 
@@ -66,6 +72,7 @@ BAD = {
     "HMS_POSTGRES_PASSWRD_FILE": "x",
     "HMS_REDIS_SENTINELS": "a:1,a:1",
     "HMS_REDIS_MASTER": " ",
+    "HMS_SEARCH_LOG": "yes",
     "HMS_MAX_CONCURRENCY": "many",
     "HMS_REQUEST_TIMEOUT_SECONDS": "nan",
 }

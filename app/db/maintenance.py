@@ -1,0 +1,183 @@
+"""The work that exactly one instance does: it tends to the partitions of the search log.
+
+Which one it is, an advisory lock of the primary says. It belongs to a session, so there is one holder at most on a
+server, and it is free as soon as that session is gone. The holder keeps its session only as long as the server answers
+it, and is the primary; so after a failover the lock is taken anew on the new one. On the old one the work may still
+go on for a moment: there it changes only what the failover undoes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from random import uniform
+from time import monotonic, time
+from typing import TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from app.db.abandon import within
+from app.db.connection import Connection, connect
+from app.db.log_partitions import Tended, tend
+from app.db.router import Router
+from app.errors import AppError, ClockError
+from app.metrics import Metrics
+from app.settings import Address, PostgresSettings, SearchLogSettings
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("app.db.maintenance")
+
+LOCK = 7_264_310_510
+"""The advisory lock of who does it; the number means nothing but must stay what it is."""
+
+_TRY_SECONDS = 15.0
+"""How often an instance that does not do it asks whether anybody does, or at the interval if that is shorter."""
+
+_WATCH_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
+_WORK_SECONDS = 300.0
+
+_NO_PRIMARY_SECONDS = 0.5
+"""How often it is looked for a primary while there is none: no server is asked for that."""
+
+_RETIRED = {"drop": "dropped", "archive": "archived"}
+
+_MOST_APART = timedelta(hours=1)
+"""Between this machine's clock and the server's: one of them is wrong, and a wrong month would be retired."""
+
+
+class Maintenance:
+    """The task of one instance: does the work every `interval_seconds`, or waits until it is the one to do it."""
+
+    def __init__(
+        self,
+        router: Router,
+        postgres: PostgresSettings,
+        search_log: SearchLogSettings,
+        metrics: Metrics,
+        *,
+        interval_seconds: float,
+    ) -> None:
+        self._router = router
+        self._postgres = postgres
+        self._search_log = search_log
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin; waits for nothing."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End, and give the lock up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            pause_seconds = min(_TRY_SECONDS, self._interval_seconds)
+            primary = self._router.primary
+            if primary is None:
+                pause_seconds = _NO_PRIMARY_SECONDS
+            else:
+                try:
+                    await self._on(primary.address)
+                except (psycopg.Error, AppError, OSError, TimeoutError) as error:
+                    reason = str(error).strip() or "the server does not answer"
+                    _LOG.warning("maintenance is given up here", extra={"fields": {"reason": reason}})
+            await asyncio.sleep(pause_seconds * uniform(0.8, 1.0))  # noqa: S311 - no secret; not all at one moment
+
+    async def _on(self, address: Address) -> None:
+        """Do the work on this server for as long as it is ours to do; return at once if another one does it.
+
+        Any failure ends it, and with the session the lock: the next one to try may be an instance that has more luck.
+        """
+        await self._router.budget.take()
+        try:
+            opened = connect(
+                address, self._postgres, application="hms-maintenance", statement_timeout_seconds=_WORK_SECONDS
+            )
+            connection = await within(_ANSWER_SECONDS, opened)
+            try:
+                if await _ask(connection, f"SELECT pg_try_advisory_lock({LOCK})"):
+                    await self._lead(connection, address)
+            finally:
+                self._metrics.maintenance_leads.set(0)
+                if connection.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                    await connection.close()  # else who still waits for its answer closes it
+        finally:
+            self._router.budget.give_back()
+
+    async def _lead(self, connection: Connection, address: Address) -> None:
+        self._metrics.maintenance_leads.set(1)
+        _LOG.info("maintenance is done by this instance", extra={"fields": {"member": str(address)}})
+        next_run = monotonic()
+        while True:
+            if await _ask(connection, "SELECT pg_is_in_recovery()"):
+                return
+            if (primary := self._router.primary) is not None and primary.address != address:
+                return
+            if monotonic() >= next_run:
+                next_run = monotonic() + self._interval_seconds
+                await self._tend(connection)
+            await asyncio.sleep(max(0.0, min(_WATCH_SECONDS, next_run - monotonic())))
+
+    async def _tend(self, connection: Connection) -> None:
+        began = monotonic()
+        try:
+            tended = await _alone(connection, self._work(connection), seconds=_WORK_SECONDS)
+        except (psycopg.Error, AppError, OSError, TimeoutError):
+            self._metrics.maintenance_runs.labels("failed").inc()
+            raise
+        self._metrics.maintenance_runs.labels("done").inc()
+        self._metrics.maintenance_done_at.set(time())
+        self._metrics.search_log_partitions.labels("made").inc(len(tended.made))
+        self._metrics.search_log_partitions.labels(_RETIRED[self._search_log.retired]).inc(len(tended.retired))
+        fields = {"made": list(tended.made), _RETIRED[self._search_log.retired]: list(tended.retired)}
+        level = logging.INFO if tended.changed else logging.DEBUG
+        _LOG.log(level, "search log tended to", extra={"fields": {**fields, "seconds": round(monotonic() - began, 3)}})
+
+    async def _work(self, connection: Connection) -> Tended:
+        row = await (await connection.execute("SELECT now(), to_regclass('search_logs') IS NOT NULL")).fetchone()
+        assert row is not None
+        now, exists = row
+        if not exists:  # nothing was ever loaded; the load makes the table, and the first partitions
+            return Tended(made=(), retired=())
+        check_clocks(server=now, own=datetime.now(UTC))
+        return await tend(connection, keep_months=self._search_log.keep_months, retired=self._search_log.retired)
+
+
+def check_clocks(*, server: datetime, own: datetime) -> None:
+    """Refuse to go by the server's clock if this machine's says another hour. Raises `ClockError`."""
+    apart = abs(server - own)
+    if apart > _MOST_APART:
+        raise ClockError(
+            f"the server's clock says {server.astimezone(UTC):%Y-%m-%d %H:%M} UTC and this machine's "
+            f"{own.astimezone(UTC):%Y-%m-%d %H:%M}: {_MOST_APART} apart are allowed; mend the one that is wrong"
+        )
+
+
+async def _ask(connection: Connection, query: str) -> bool:
+    async def ask() -> bool:
+        row = await (await connection.execute(query.encode())).fetchone()
+        return row is not None and bool(row[0])
+
+    return await _alone(connection, ask(), seconds=_ANSWER_SECONDS)
+
+
+async def _alone(connection: Connection, work: Coroutine[None, None, T], *, seconds: float) -> T:
+    """Do `work` within `seconds`; if it fails or is given up, it closes the connection itself, at its end."""
+
+    async def closing() -> T:
+        try:
+            return await work
+        except BaseException:
+            await connection.close()
+            raise
+
+    return await within(seconds, closing())
