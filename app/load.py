@@ -9,8 +9,9 @@
 
 Waits for a writable primary, within `HMS_LOAD_WAIT_SECONDS`, and says what it waits for. Only one at a time works; a
 second run of the same changes nothing and says so. Each step ends in a transaction of its own: what is cut off leaves
-what was there before the step, and the next run goes on from there. Reads and bookmarks go on all the time. Exit code
-0, 1 if it failed, 2 for bad settings or arguments.
+what was there before the step, and the next run goes on from there. Reads and bookmarks go on all the time. Nobody has
+to be told of a switch: how every instance knows of it at once is in `app.db.epoch`. Exit code 0, 1 if it failed, 2 for
+bad settings or arguments.
 """
 
 import argparse
@@ -68,7 +69,6 @@ async def load(settings: Settings, release: releases.Release) -> bool:
         changed |= await _make_current(connection, release.name, started)
 
     await _on_primary(settings, work)
-    await announce(settings, release.name)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     message = "release loaded and current" if changed else "release was current already, nothing changed"
     _say(message, started, release=release.name, codes=len(release.codes), peak_mib=peak_mib)
@@ -87,7 +87,6 @@ async def switch(settings: Settings, name: str) -> bool:
         changed |= await _make_current(connection, name, started)
 
     await _on_primary(settings, work)
-    await announce(settings, name)
     _say("release is current" if changed else "release was current already, nothing changed", started, release=name)
     return changed
 
@@ -139,16 +138,6 @@ async def prepare(connection: Connection, settings: Settings, started: float) ->
     if tended.changed:
         _say("partitions of the search log", started, made=list(tended.made), retired=list(tended.retired))
     return bool(applied) or tended.changed
-
-
-async def announce(settings: Settings, release: str) -> None:
-    """Tell who keeps answers that `release` is the current one; called after the switch, and again by each later run.
-
-    Must be idempotent, and must not fail where nobody listens: the switch has happened. The database has the truth,
-    which every instance sees within a probe; this only makes it sooner.
-    """
-    del settings
-    _LOG.debug("announced", extra={"fields": {"release": release}})
 
 
 async def _finish(connection: Connection, started: float) -> bool:

@@ -8,7 +8,7 @@ others queue behind: they wait for it for `_LOCK_SECONDS` at most, step back, an
 
 Nothing is remembered outside the catalogue: what is missing or invalid there is built, so that a builder that was
 killed anywhere is resumed by the next one. Each index is partial on active rows, so that the history of releases costs
-a search nothing.
+a search nothing; the history itself is read by the primary key, (release, code).
 """
 
 import asyncio

@@ -11,6 +11,7 @@ from app.db import api_keys, bookmarks, export, lookup, search_log, statistics
 from app.db.connection import Connection
 from app.db.corrections import corrections
 from app.db.cursor import Position
+from app.db.indexing import INDEXES
 from app.db.partitioning import PARTITIONS, partition_of
 from app.db.query import Filters, Query
 from app.db.search import search
@@ -18,7 +19,6 @@ from app.limits import Tier
 from hms.bench.servers import Postgres
 from tests.app.plans import is_text_of, plans, statements
 
-RELEASE = "icd-10-cm-2026-04"
 RELEASE = "icd-10-cm-2026-04"
 ALL = frozenset(partition.table for partition in PARTITIONS)
 UP_TO_M = frozenset(partition.table for partition in PARTITIONS if partition.lower <= "M")
@@ -178,3 +178,8 @@ def test_every_statement_that_a_request_makes_has_a_case(postgres: Postgres) -> 
     asked = [plan.query for wanted in CASES.values() for plan in asyncio.run(plans(postgres, wanted.work))]
     unseen = [where for where, text in statements().items() if not any(is_text_of(text, query) for query in asked)]
     assert unseen == [], "add a case to CASES for each"
+
+
+def test_every_index_that_is_declared_serves_a_statement() -> None:
+    serving = {index for wanted in CASES.values() for index in wanted.indexes}
+    assert {index.name for index in INDEXES} <= serving
