@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hms.bench import death, refusal, search_rate
+from hms.bench import database, death, failover, invalidation, refusal, search_rate
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
 from hms.bench.place import Place, Say, prepared
@@ -17,9 +17,14 @@ Measurement = Callable[[Place, Say], tuple[Figure, ...]]
 
 MEASUREMENTS: dict[str, Measurement] = {
     "search-rate": search_rate.measure,
-    "refusal": refusal.measure,
+    "vocabulary": database.vocabulary,
+    "invalidation": invalidation.measure,
     "redis-death": death.redis_dead,
+    "redis-failover": failover.measure,
+    "refusal": refusal.measure,
     "member-failure": death.member_failure,
+    "index-building": database.index_building,
+    "generator": database.generator,
 }
 """By the name that `--only` takes."""
 

@@ -1,0 +1,73 @@
+"""What a client pays while Redis gets another primary, and how long the service does without one."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from hms.bench.cores import started_on
+from hms.bench.figure import Figure, figure_of
+from hms.bench.place import Place, Say
+from hms.bench.processes import eventually
+from hms.bench.redis_group import RedisGroup
+from hms.bench.service import Service
+from hms.errors import BenchError
+
+_TRIALS = 3
+_LOOK_UP = "/api/v1/codes/E11.9"
+
+
+def measure(place: Place, say: Say) -> tuple[Figure, ...]:
+    """Kill the primary again and again while a client asks, until the service uses the next one."""
+    with started_on(place.other_core):
+        group = RedisGroup(replicas=2)
+    try:
+        with place.service(**group.environment) as service, _asking(service) as durations:
+            gaps = [_killed(service, group, say) for _ in range(_TRIALS)]
+    finally:
+        group.remove()
+    how = f"{_TRIALS} times the primary of three Redis nodes is killed, with three Sentinels, while one client asks"
+    return (
+        figure_of(gaps, name="redis-failover", statistic="max", unit="s", how=f"{how}; until the service has the next"),
+        figure_of(durations, name="look-up-in-redis-failover", statistic="p99.9", unit="ms", how=how),
+    )
+
+
+def _killed(service: Service, group: RedisGroup, say: Say) -> float:
+    """Return the seconds for which the service had no primary that takes writes; mends the group."""
+    eventually(lambda: service.metric("hms_app_cache_up") == 1)
+    said = len(service.process.lines)
+    victim = group.primary()
+    began = time.monotonic()
+    group.kill(victim)
+    service.process.wait_for("redis has a primary", after=said)
+    seconds = time.monotonic() - began
+    say(f"Redis has another primary after {seconds:.2f} s")
+    group.restart(victim)
+    eventually(group.is_whole)
+    return seconds
+
+
+@contextmanager
+def _asking(service: Service) -> Iterator[list[float]]:
+    """Look a code up again and again until the block ends; yield how long each takes, in ms. Raises `BenchError`."""
+    durations: list[float] = []
+    statuses: set[int] = set()
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            statuses.add(service.get(_LOOK_UP).status_code)
+            durations.append((time.monotonic() - began) * 1000)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield durations
+    finally:
+        stop.set()
+        asking.join()
+    if statuses != {HTTPStatus.OK}:
+        raise BenchError(f"while Redis got another primary the service answered {sorted(statuses)}, not only with 200")
