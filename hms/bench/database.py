@@ -74,7 +74,7 @@ def index_building(place: Place, say: Say) -> tuple[Figure, ...]:
 
 
 def generator(place: Place, say: Say) -> tuple[Figure, ...]:
-    """Store some releases more, by the command that does it, and compare with rows that are copied within the server."""
+    """Store some releases more, by the command that does it, and compare with a copy within the server."""
     codes = int(str(place.postgres.value("SELECT max(codes) FROM icd10_releases")))
     stored = int(str(place.postgres.value("SELECT sum(codes) FROM icd10_releases")))
     rows = stored + _GENERATED_RELEASES * codes
@@ -93,7 +93,7 @@ def generator(place: Place, say: Say) -> tuple[Figure, ...]:
             name="generator-rate",
             statistic="median",
             unit="rows/s",
-            how=f"{len(rates)} releases of {codes} codes are stored by `python -m app.load --generate`, over all of them",
+            how=f"{len(rates)} releases of {codes} codes stored by `python -m app.load --generate`, over all of them",
             raw=Raw(
                 value=_copied_within(place.postgres),
                 what="INSERT of the same rows, from the table itself, into one without index or partition",
