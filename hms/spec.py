@@ -278,7 +278,7 @@ def _app(fields: Fields) -> AppSpec:
         max_replicas=fields.integer("appMaxReplicas", 2, 100),
         target_cpu_percent=fields.integer("appTargetCpuPercent", 10, 1000),
         resources=_resources(fields, "app", 64 * _MIB),
-        pool_size=fields.integer("appPoolSize", 1, 1000),
+        pool_size=fields.integer("appPoolSize", 1, 50),
         max_concurrency=fields.integer("appMaxConcurrency", 1, 10_000),
         ingress_namespace=fields.name("appIngressNamespace", empty=True),
     )
@@ -292,12 +292,12 @@ def _app(fields: Fields) -> AppSpec:
 def _rules(fields: Fields, spec: StackSpec) -> None:
     """Hold the rules between parts: every app replica's pool, one more in a rolling update, fits the server."""
     reserved = 10  # superuser, replication, Patroni, drills
-    # Of each replica, one connection more watches the member.
-    wanted = (spec.app.max_replicas + 1) * (spec.app.pool_size + 1) + reserved
+    # Of each replica, one connection more watches the member, and another one is there while a hung one is given up.
+    wanted = (spec.app.max_replicas + 1) * (spec.app.pool_size + 2) + reserved
     fields.require(
         wanted <= spec.postgres.max_connections,
         f"postgresMaxConnections: {spec.postgres.max_connections} is below {wanted} = (appMaxReplicas "
-        f"{spec.app.max_replicas} + 1) x (appPoolSize {spec.app.pool_size} + 1) + {reserved}",
+        f"{spec.app.max_replicas} + 1) x (appPoolSize {spec.app.pool_size} + 2) + {reserved}",
     )
 
 
