@@ -30,6 +30,7 @@ from app.metrics import Metrics
 from app.services import scripts
 from app.services.freshness import is_due_early, jittered_ms
 from app.services.redis_cluster import RedisCluster
+from app.services.redis_node import OPERATION_TIMEOUT_SECONDS
 from app.services.single_flight import SingleFlight
 from app.services.tags import PREFIX, closure, position_of
 
@@ -79,10 +80,18 @@ class _Claim:
 
 
 class Cache:
-    """Answers by name. `ttl_seconds` is how long one is kept at most."""
+    """Answers by name. `ttl_seconds` is how long one is kept at most, `timeout_seconds` how long Redis may take."""
 
-    def __init__(self, redis: RedisCluster, *, ttl_seconds: float, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        redis: RedisCluster,
+        *,
+        ttl_seconds: float,
+        metrics: Metrics,
+        timeout_seconds: float = OPERATION_TIMEOUT_SECONDS,
+    ) -> None:
         self._redis = redis
+        self._timeout_seconds = timeout_seconds
         self._ttl_seconds = ttl_seconds
         self._metrics = metrics
         self._flights: SingleFlight[bytes] = SingleFlight()
@@ -170,7 +179,9 @@ class Cache:
         """Return the stamp that is current (None: Redis is off), what is kept under it, and for how many ms more."""
         keys = [slot.answer, *slot.tags]
         try:
-            found = await self._redis.on_replica(lambda redis: scripts.LOOK_UP.run(redis, keys))
+            found = await self._redis.on_replica(
+                lambda redis: scripts.LOOK_UP.run(redis, keys), timeout_seconds=self._timeout_seconds
+            )
         except (RedisUnavailableError, RedisError):
             return None, None, 0
         stamp, kept, left_ms = found
@@ -188,7 +199,9 @@ class Cache:
     async def _script(self, script: scripts.Script, keys: Sequence[str], values: Sequence[Any]) -> Any:
         """Run a script on the primary; return None if it cannot be run."""
         try:
-            return await self._redis.on_primary(lambda redis: script.run(redis, keys, values))
+            return await self._redis.on_primary(
+                lambda redis: script.run(redis, keys, values), timeout_seconds=self._timeout_seconds
+            )
         except (RedisUnavailableError, RedisError):
             return None
 

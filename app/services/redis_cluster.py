@@ -65,10 +65,11 @@ class RedisCluster:
 
     async def stop(self) -> None:
         """Let go of Redis."""
-        tasks = [*self._watchers.values(), *([self._surveyor] if self._surveyor else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {*self._watchers.values(), *([self._surveyor] if self._surveyor else [])}
+        while tasks:
+            for task in tasks:
+                task.cancel()  # again and again: a library that closes a connection may swallow one
+            _, tasks = await asyncio.wait(tasks, timeout=0.1)
         self._primary = None
         for node in self.nodes:
             await node.close()

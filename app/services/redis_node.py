@@ -30,21 +30,22 @@ OPERATION_TIMEOUT_SECONDS = 0.05
 """How long a request waits for Redis unless it says otherwise: fifty times what an answer takes."""
 
 _FAILURES = 3
-"""In a row, to open the breaker: one may be this process' own pause, and while it is open every request misses."""
+"""In a row, to open the breaker: one may be a connection that an earlier primary left."""
 
 _REST_SECONDS = 0.04
 _PROBE_INTERVAL_SECONDS = 0.25
 _HASTY_INTERVAL_SECONDS = 0.05
-_PROBE_TIMEOUT_SECONDS = 0.4
+_PROBE_TIMEOUT_SECONDS = 0.2
+_CONNECT_TIMEOUT_SECONDS = 0.5
+
+_TIMEOUTS = (errors.TimeoutError, TimeoutError)
 
 _FAULTS = (
     errors.ConnectionError,  # also: it loads its data, or knows no such user
-    errors.TimeoutError,
     errors.InvalidResponse,
     errors.ReadOnlyError,  # it was the primary
     errors.MasterDownError,
     OSError,
-    TimeoutError,
 )
 """What tells of the node and not of the command."""
 
@@ -74,8 +75,10 @@ _DOWN = View(Role.DOWN, linked=False)
 class Node:
     """One node, asked for its `ROLE` over a connection of its own, and by requests while its breaker is closed.
 
-    A probe that fails opens the breaker; one that succeeds closes it. `lost` is called when a request or a probe saw a
-    failure, `changed` when the view changed.
+    A probe that fails opens the breaker; one that succeeds closes it. A request that waited in vain only has the node
+    probed at once: it may be this process that was busy. So a node that hangs costs what is asked of it within
+    `_PROBE_TIMEOUT_SECONDS` a wait, and one that refuses is left after `_FAILURES`. `lost` is called when a request saw
+    a failure, `changed` when the view changed.
     """
 
     def __init__(
@@ -118,6 +121,9 @@ class Node:
             with span("redis", {"db.system.name": "redis", "server.address": self._name}):
                 async with asyncio.timeout(timeout_seconds):
                     result = await work(self._client)
+        except _TIMEOUTS as error:
+            self.probe_soon()
+            raise RedisUnavailableError(f"Redis at {self.address}: no answer within {timeout_seconds} s") from error
         except _FAULTS as error:
             self.breaker.failed(permit, monotonic())
             self.probe_soon()
@@ -182,8 +188,9 @@ class Node:
         if permit is None:
             return
         try:
-            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                view = _view(await self._prober.role())
+            view = await self._ask()
+            if not was_usable:
+                await self._warm()
         except (errors.RedisError, OSError, TimeoutError) as error:
             self.breaker.trip(monotonic())
             self._become(_DOWN, was_usable=was_usable, reason=_reason(error))
@@ -193,6 +200,25 @@ class Node:
         else:
             self.breaker.succeeded(permit)
             self._become(view, was_usable=was_usable)
+
+    async def _ask(self) -> View:
+        started = monotonic()
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                return _view(await self._prober.role())
+        except TimeoutError:
+            if monotonic() - started < 2 * _PROBE_TIMEOUT_SECONDS:
+                raise
+        # The timer itself was late: it was this process that did not listen. Once more, then it counts.
+        async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+            return _view(await self._prober.role())
+
+    async def _warm(self) -> None:
+        """Open the connections before requests need them: many at once would run out of time with shaking hands."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
+                pings = (self._client.ping() for _ in range(self.pool_size))
+                await asyncio.gather(*pings, return_exceptions=True)
 
     def _become(self, view: View, *, was_usable: bool, reason: str = "") -> None:
         if view == self.view and self.usable == was_usable:
@@ -216,6 +242,9 @@ class _Credentials(CredentialProvider):
         password = self._password_file.read_text(encoding="utf-8").rstrip("\n")
         return (password,) if self._user is None else (self._user, password)
 
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
 
 def _client(address: Address, settings: RedisSettings, *, connections: int) -> Redis:
     given = _Credentials(settings.user, settings.password_file) if settings.password_file else None
@@ -225,8 +254,9 @@ def _client(address: Address, settings: RedisSettings, *, connections: int) -> R
             port=address.port,
             credential_provider=given,
             max_connections=connections,
-            socket_timeout=_PROBE_TIMEOUT_SECONDS,
-            socket_connect_timeout=_PROBE_TIMEOUT_SECONDS,
+            socket_timeout=_CONNECT_TIMEOUT_SECONDS,
+            socket_connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            driver_info=None,  # two round trips for each connection
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )

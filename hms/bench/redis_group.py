@@ -6,6 +6,8 @@ from pathlib import Path
 
 import redis
 from redis import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from hms.bench.processes import Process, eventually, free_port
 from hms.bench.servers import APP_RIGHTS, PASSWORD, SENTINEL_RIGHTS
@@ -43,7 +45,7 @@ class RedisGroup:
 
     def client(self, number: int) -> "redis.Redis":
         """Return a client that may do everything at a node."""
-        return redis.Redis(port=self.ports[number], socket_timeout=1, socket_connect_timeout=1)
+        return _client(self.ports[number])
 
     def role(self, number: int) -> str:
         """Return what a node says that it is; "silent" if it does not answer."""
@@ -101,9 +103,7 @@ class RedisGroup:
                 return False
 
     def _knows_all(self, port: int, primary_port: int) -> bool:
-        with redis.Redis(
-            port=port, username="app", password=self._secret, socket_timeout=1, decode_responses=True
-        ) as client:
+        with _client(port) as client:
             try:
                 facts = client.execute_command("SENTINEL MASTERS")["hms"]
             except RedisError:
@@ -147,9 +147,14 @@ class RedisGroup:
                     f"sentinel down-after-milliseconds hms {_DOWN_AFTER_MS + number * _STAGGER_MS}",
                     f"sentinel failover-timeout hms {_FAILOVER_TIMEOUT_MS}",
                     "user default on nopass ~* &* +@all",
-                    f"user app on >{self._secret} {SENTINEL_RIGHTS} +sentinel|masters",
+                    f"user app on >{self._secret} {SENTINEL_RIGHTS}",
                     "",
                 ]
             )
         )
         return Process(["redis-sentinel", folder / "sentinel.conf"]).started("monitor master hms")
+
+
+def _client(port: int) -> "redis.Redis":
+    # Without retries: by default a node that is down costs seconds before it is called so.
+    return redis.Redis(port=port, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))

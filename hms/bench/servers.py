@@ -215,6 +215,11 @@ class Redis:
         with redis.Redis(port=self.port) as client:
             return [bytes(key) for key in client.scan_iter()]
 
+    def clear(self) -> None:
+        """Forget everything that is stored."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
+
     def kill(self) -> None:
         """Kill the server, as a node does that dies."""
         self._server.kill()
