@@ -10,6 +10,7 @@ from hms.bench.processes import eventually
 from hms.bench.redis_group import RedisGroup
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
+from tests.app.releases import small, store_and_switch
 from tests.app.test_faults import traffic
 
 pytestmark = pytest.mark.fault
@@ -25,9 +26,11 @@ def group() -> Iterator[RedisGroup]:
 
 
 @pytest.fixture(scope="module")
-def cached(postgres: Postgres, group: RedisGroup, database_environment: dict[str, str]) -> Iterator[Service]:
-    del postgres
-    with Service(**database_environment, **group.environment) as service:
+def cached(empty_postgres: Postgres, group: RedisGroup, database_environment: dict[str, str]) -> Iterator[Service]:
+    empty_postgres.create(DATABASE)
+    store_and_switch(empty_postgres, DATABASE, small("few", *(f"number {number}" for number in range(10))))
+    environment = {**database_environment, **group.environment, "HMS_POSTGRES_DATABASE": DATABASE}
+    with Service(**environment) as service:
         service.until_ready()
         yield service
 
@@ -47,8 +50,8 @@ def until_seen(service: Service, group: RedisGroup, number: int, role: str) -> N
     eventually(lambda: service.metric(line) == 1)
 
 
-CODES = "I10 I11 I12 I13 I20 I21 I22 I24 I25 J40 J41 J42 J43 J44 J45 J47 K35 K36 K37 K38 E08 E09 E10 E11 E13"
-NAMES = [f"/api/v1/codes/{code}" for code in CODES.split()]
+DATABASE = "few"
+NAMES = [f"/api/v1/{ask}" for n in range(10) for ask in (f"codes/A0{n}", f"search?q=number+{n}")]
 
 
 class Load:
