@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $${XDG_CACHE_HOME:-$$HOME/.cache}/hms/uv/bin/uv)
+# The tests on the cluster measure, so nothing runs beside them; the others wait more than they work.
 # `make prove ARGS="--keep --trials 5"` passes options on.
 ARGS ?=
 
@@ -12,7 +13,8 @@ prove: .venv/.complete
 
 test: lint
 	.venv/bin/hms tools stack cluster images tests
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not cluster" $(ARGS)
+	.venv/bin/python -m pytest -m cluster $(ARGS)
 
 lint: .venv/.complete
 	.venv/bin/ruff format --check .

@@ -22,7 +22,8 @@ Kind = Literal["redis", "sentinel"]
 SCRIPTS = project_root() / "images" / "redis"
 COUNT = 3
 PORTS: dict[Kind, int] = {"redis": 6379, "sentinel": 26379}
-_NETWORKS = count(1)
+# Each process of pytest has networks of its own.
+_NETWORKS = count(1 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 PASSWORDS = ("app", "replication", "sentinel", "drill")
 
 
