@@ -14,6 +14,7 @@ from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, post_batch
 from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
+from app.api.requests import deadline_of
 from app.api.resources import get_resources
 from app.api.search import get_autocomplete, get_search
 from app.api.statistics import get_chapters
@@ -71,6 +72,8 @@ async def _timed_out(request: Request, error: Exception) -> Response:
 async def _database(request: Request, error: Exception) -> Response:
     """Answer for a statement that failed by itself: ours to mend, unless somebody cancelled it."""
     if isinstance(error, psycopg.errors.QueryCanceled):
+        if deadline_of(request).passed:
+            return timed_out("the database ended the statement at the deadline").response(request_id(request))
         return unavailable("the database cancelled the statement").response(request_id(request))
     return await _defect(request, error)
 

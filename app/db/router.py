@@ -29,6 +29,7 @@ from app.db.epoch import Epoch, look
 from app.db.member import Member, Role
 from app.db.pool import Budget
 from app.db.reader import Choice, Reader, choose
+from app.db.statement_timeout import bounded
 from app.db.wal import POSITION, START, History, Position
 from app.deadline import Deadline
 from app.errors import NotDurableError, TimedOutError, UnavailableError
@@ -164,7 +165,7 @@ class Router:
                 await self._wait(_PAUSE_SECONDS)
                 continue
             try:
-                return await member.run(work, seconds=min(seconds, deadline.remaining_seconds))
+                return await member.run(bounded(work, deadline), seconds=min(seconds, deadline.remaining_seconds))
             except (psycopg.Error, OSError, TimeoutError) as error:
                 await self._judge(member, error)
                 slow = isinstance(error, TimeoutError)
@@ -211,7 +212,7 @@ class Router:
                 await self._wait(deadline.remaining_seconds)
                 continue
             try:
-                return await member.run(warned, seconds=min(seconds, deadline.remaining_seconds))
+                return await member.run(bounded(warned, deadline), seconds=min(seconds, deadline.remaining_seconds))
             except NotDurableError as error:
                 self._retried("not durable")
                 _LOG.warning("a write was not durable, once more", extra={"fields": {"reason": str(error)}})

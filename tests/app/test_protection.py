@@ -4,14 +4,22 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from math import ceil
+from typing import cast
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.db.connection import Connection
+from app.db.statement_timeout import bounded, longest_ms
+from app.deadline import Deadline
 from app.middleware.concurrency import Slots
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
+from tests.app.raw import Client
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hms-app' AND wait_event_type = 'Lock'"
 
@@ -90,6 +98,63 @@ def test_a_write_beyond_its_deadline_is_a_504_and_its_statement_is_gone(
             assert service.put_bookmark("late", "E11").status_code == 504
             eventually(lambda: postgres.value(WAITING) == 0)
         assert service.bookmarks("late") == []
+
+
+def test_the_statement_of_a_client_that_left_is_gone_from_the_server(
+    postgres: Postgres, database_environment: dict[str, str]
+) -> None:
+    with Service(**database_environment) as service:
+        service.until_ready()
+        with locked(postgres, "icd10_codes"):
+            with Client(service.url) as client:
+                client.send("GET /api/v1/codes/E11.9 HTTP/1.1\r\nhost: x\r\n\r\n")
+                eventually(lambda: postgres.value(WAITING) == 1)
+            eventually(lambda: service.metric('hms_app_requests_abandoned_total{reason="left"}') == 1)
+            eventually(lambda: postgres.value(WAITING) == 0)
+            assert service.metric("hms_app_requests_active") == 1  # this question: nothing is tried again
+            line = 'hms_app_request_duration_seconds_count{method="GET",route="/api/v1/codes/{code}",status="499"}'
+            assert service.metric(line) == 1
+
+
+def test_the_statement_of_an_instance_that_was_killed_ends_at_the_deadline_of_its_request(
+    postgres: Postgres, database_environment: dict[str, str], threads: ThreadPoolExecutor
+) -> None:
+    # Beside it a backstop that is far longer, which is what a connection begins with.
+    timeouts = {"HMS_REQUEST_TIMEOUT_SECONDS": "3", "HMS_ENTERPRISE_TIMEOUT_SECONDS": "600"}
+    with Service(**database_environment, **timeouts) as service, locked(postgres, "icd10_codes"):
+        asked = threads.submit(service.get, "/api/v1/codes/E11")
+        eventually(lambda: postgres.value(WAITING) == 1)
+        service.process.kill()
+        with pytest.raises(httpx.TransportError):
+            asked.result()
+        eventually(lambda: postgres.value(WAITING) == 0)
+
+
+@given(st.floats(0.001, 600), st.lists(st.floats(0, 1), max_size=20))
+def test_a_connection_is_told_of_a_deadline_only_where_it_must_be(seconds: float, shares: list[float]) -> None:
+    told: list[int] = []
+
+    class Server:
+        async def execute(self, statement: str, values: tuple[str]) -> None:
+            del statement
+            told.append(int(values[0]))
+
+    async def nothing(connection: Connection) -> None:
+        del connection
+
+    async def story() -> None:
+        connection = cast(Connection, Server())
+        await bounded(nothing, Deadline(seconds=seconds))(connection)
+        assert len(told) == 1
+        await bounded(nothing, Deadline(seconds=seconds))(connection)
+        assert len(told) == 1  # the next request of the same kind finds it said
+        for share in shares:
+            deadline = Deadline(seconds=seconds * share)
+            await bounded(nothing, deadline)(connection)
+            remaining_ms = deadline.remaining_seconds * 1000
+            assert remaining_ms <= told[-1] <= longest_ms(ceil(seconds * share * 1000) or 1)
+
+    asyncio.run(story())
 
 
 def test_a_stop_answers_what_runs_tells_clients_to_leave_and_exits_with_0(
