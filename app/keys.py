@@ -1,7 +1,8 @@
 """`python -m app.keys`: make, keep, list and revoke API keys, where the database is and no administrator's key.
 
     python -m app.keys make --name NAME --tier TIER [--days DAYS]     prints the new key, once
-    python -m app.keys keep --name NAME --tier TIER --key-file FILE   keeps a key made elsewhere; again changes nothing
+    python -m app.keys keep --name NAME --tier TIER --key-file FILE   keeps a key made elsewhere, the only one of its
+                                                                      name from then on; again changes nothing
     python -m app.keys list
     python -m app.keys revoke ID
 
@@ -14,6 +15,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -54,21 +56,33 @@ async def _keep(router: Router, deadline: Deadline, wanted: argparse.Namespace) 
     key = wanted.key_file.read_text(encoding="utf-8").strip()
     if not has_form(key):
         raise UnavailableError(f"{wanted.key_file} holds no API key: hms_ and 43 letters, digits, - or _")
-    return [_line(await router.write(_put(key, wanted), deadline))]
+    kept = await router.write(_put(key, wanted), deadline)
+    if not kept.is_good():
+        raise UnavailableError(f"API key {kept.id} is revoked, and stays so: make another one")
+    # The key that had this name before was exchanged for this one.
+    old = [other for other in await _all(router, deadline) if other.name == kept.name and other.id != kept.id]
+    for other in old:
+        if other.revoked_at is None:
+            await router.write(partial(api_keys.revoke, key_id=other.id), deadline)
+    return [_line(kept)]
 
 
 async def _list(router: Router, deadline: Deadline, wanted: argparse.Namespace) -> list[str]:
     del wanted
-    lines: list[str] = []
-    after = ""
-    while page := await router.read(_page_after(after), deadline, fresh=True):
-        lines += [_line(key) for key in page]
-        after = page[-1].id
-    return lines
+    return [_line(key) for key in await _all(router, deadline)]
+
+
+async def _all(router: Router, deadline: Deadline) -> list[ApiKey]:
+    keys: list[ApiKey] = []
+    while page := await router.read(
+        partial(api_keys.listed, after=keys[-1].id if keys else "", limit=_PAGE), deadline, fresh=True
+    ):
+        keys += page
+    return keys
 
 
 async def _revoke(router: Router, deadline: Deadline, wanted: argparse.Namespace) -> list[str]:
-    revoked = await router.write(lambda connection: api_keys.revoke(connection, wanted.id), deadline)
+    revoked = await router.write(partial(api_keys.revoke, key_id=wanted.id), deadline)
     if revoked is None:
         raise UnavailableError(f"there is no API key {wanted.id}: `python -m app.keys list` shows them")
     return [_line(revoked)]
@@ -82,10 +96,6 @@ def _put(key: str, wanted: argparse.Namespace) -> Callable[[Connection], Awaitab
     return lambda connection: api_keys.put(
         connection, digest=digest_of(key), name=wanted.name, tier=Tier(wanted.tier), expires_at=expires_at
     )
-
-
-def _page_after(after: str) -> Callable[[Connection], Awaitable[list[ApiKey]]]:
-    return lambda connection: api_keys.listed(connection, after=after, limit=_PAGE)
 
 
 def _line(key: ApiKey) -> str:

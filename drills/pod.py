@@ -24,7 +24,7 @@ from drills.wire import (
 )
 from drills.writer.program import WANTED
 from hms.errors import KubectlError, StackError
-from hms.inventory import Inventory
+from hms.inventory import API_KEY, API_KEY_SECRET, Inventory
 from hms.kubectl import Kubectl
 
 NAME = "drill-writer"
@@ -67,7 +67,7 @@ def make_settings(inventory: Inventory, *, run: str, rates: dict[WriterName, flo
             password_file=f"{SECRETS}/redis/drill-password",
             minimum_replicas=int(redis.settings.get("min-replicas-to-write", "0")),
         ),
-        app=AppSettings(host=app.host, port=app.port),
+        app=AppSettings(host=app.host, port=app.port, key_file=f"{SECRETS}/app/{API_KEY}"),
         rates_per_second=rates,
     )
 
@@ -101,6 +101,7 @@ def manifest(inventory: Inventory, settings: Settings) -> dict[str, Any]:
                 _secret("postgres", inventory.postgres.credentials_secret, "drill-password"),
                 _secret("redis", inventory.redis.credentials_secret, "drill-password"),
                 _secret("tls", "postgres-tls", "ca.crt"),
+                _secret("app", API_KEY_SECRET, API_KEY),
             ],
         },
     }
@@ -128,6 +129,7 @@ def _container(name: str, module: str, image: str, settings: Settings) -> dict[s
             {"name": "postgres", "mountPath": f"{SECRETS}/postgres", "readOnly": True},
             {"name": "redis", "mountPath": f"{SECRETS}/redis", "readOnly": True},
             {"name": "tls", "mountPath": TLS, "readOnly": True},
+            {"name": "app", "mountPath": f"{SECRETS}/app", "readOnly": True},
         ],
     }
 

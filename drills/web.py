@@ -1,7 +1,7 @@
 """One HTTP/1.1 request over one connection, so that a caller knows whether anything was sent."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,15 @@ class Response:
             raise ConnectionError(f"status {self.status}: not JSON: {error}") from error
 
 
-async def request(method: str, host: str, port: int, path: str, *, begin: Callable[[], None] | None = None) -> Response:
+async def request(
+    method: str,
+    host: str,
+    port: int,
+    path: str,
+    *,
+    begin: Callable[[], None] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Send one request without a body and return its response.
 
     `begin` is called after the connection stands, right before the first byte leaves. `OSError` where there is no
@@ -33,7 +41,8 @@ async def request(method: str, host: str, port: int, path: str, *, begin: Callab
     """
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items()) + "\r\n"
         if begin is not None:
             begin()
         writer.write(head.encode("ascii"))

@@ -49,10 +49,11 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the app's Service listens."""
+    """Where the app's Service listens, and the file with the API key that it is asked with."""
 
     host: str
     port: int
+    key_file: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

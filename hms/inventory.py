@@ -10,6 +10,10 @@ import msgspec
 
 from hms.errors import EvidenceError
 
+API_KEY_SECRET = "app-credentials"  # noqa: S105 - a Secret's name
+API_KEY = "internal-key"
+"""Where the load generator and the drills find the API key that the stack made for them."""
+
 Role = Literal["postgres", "redis", "sentinel", "app"]
 
 

@@ -15,6 +15,7 @@ SECRET_KEYS: Final = (
     "postgresSuperuserPassword", "postgresReplicationPassword", "postgresRewindPassword", "postgresRestPassword",
     "postgresAppPassword", "postgresDrillPassword", "postgresTlsAuthority", "postgresTlsCertificate", "postgresTlsKey",
     "redisAppPassword", "redisReplicationPassword", "redisSentinelPassword", "redisDrillPassword",
+    "appAdminKey", "appInternalKey",
 )  # fmt: skip
 """The settings that `hms up` makes for a new stack; they are secrets and no part of the `StackSpec`."""
 
@@ -22,6 +23,7 @@ _MIB: Final = 1024**2
 _GIB: Final = 1024**3
 
 DrillPolicy = Literal["allowed", "forbidden"]
+Switch = Literal["on", "off"]
 SynchronousMode = Literal["off", "on", "quorum"]
 
 
@@ -98,7 +100,8 @@ class SentinelSpec:
 class AppSpec:
     """The terminology service. `pool_size` and `max_concurrency` are per replica.
 
-    Pods of `ingress_namespace` may reach it, beside the stack's own; empty: none.
+    Pods of `ingress_namespace` may reach it, beside the stack's own; empty: none. `trusted_proxies` of them add the
+    address that they were asked from to `X-Forwarded-For`.
     """
 
     replicas: int
@@ -107,6 +110,8 @@ class AppSpec:
     resources: ResourceSpec
     pool_size: int
     max_concurrency: int
+    rate_limits: Switch
+    trusted_proxies: int
     ingress_namespace: str
 
 
@@ -280,6 +285,8 @@ def _app(fields: Fields) -> AppSpec:
         resources=_resources(fields, "app", 64 * _MIB),
         pool_size=fields.integer("appPoolSize", 1, 50),
         max_concurrency=fields.integer("appMaxConcurrency", 1, 10_000),
+        rate_limits=cast(Switch, fields.choice("rateLimits", ("on", "off"))),
+        trusted_proxies=fields.integer("appTrustedProxies", 0, 10),
         ingress_namespace=fields.name("appIngressNamespace", empty=True),
     )
     fields.require(

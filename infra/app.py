@@ -39,6 +39,7 @@ from hms.spec import StackSpec
 from infra.credentials import Credentials
 from infra.names import (
     APP,
+    APP_CREDENTIALS,
     APP_PORT,
     APP_SERVICE_PORT,
     DATABASE,
@@ -71,6 +72,7 @@ from infra.site import SKIP_AWAIT, Site
 
 _POSTGRES_SECRETS = f"{SECRETS_PATH}/postgres"
 _REDIS_SECRETS = f"{SECRETS_PATH}/redis"
+_APP_SECRETS = f"{SECRETS_PATH}/app"
 
 
 def postgres_hosts(spec: StackSpec) -> tuple[str, ...]:
@@ -104,7 +106,11 @@ def app_environment(spec: StackSpec) -> dict[str, str]:
         "HMS_SENTINEL_USER": "app",
         "HMS_SENTINEL_PASSWORD_FILE": f"{_REDIS_SECRETS}/app-password",
         "HMS_MAX_CONCURRENCY": str(spec.app.max_concurrency),
-        "HMS_RATE_LIMITS": "off",
+        "HMS_RATE_LIMITS": spec.app.rate_limits,
+        # As many as there can be: while Redis is away, all together let no more through than the whole.
+        "HMS_INSTANCES": str(spec.app.max_replicas),
+        "HMS_TRUSTED_PROXIES": str(spec.app.trusted_proxies),
+        "HMS_ADMIN_KEY_FILE": f"{_APP_SECRETS}/admin-key",
     }
 
 
@@ -159,6 +165,7 @@ class TerminologyService(pulumi.ComponentResource):
         annotations: dict[str, Any] = {
             "hms/postgres-credentials-digest": self._credentials.digests[POSTGRES_CREDENTIALS],
             "hms/redis-credentials-digest": self._credentials.digests[REDIS_CREDENTIALS],
+            "hms/app-credentials-digest": self._credentials.digests[APP_CREDENTIALS],
             "hms/tls-digest": self._credentials.digests[POSTGRES_TLS],
         }
         # The autoscaler sets the number of replicas; the spec's is where it starts.
@@ -184,6 +191,7 @@ class TerminologyService(pulumi.ComponentResource):
         spec = self._site.spec
         volumes, mounts = postgres_volumes()
         redis = secret_volume("redis-credentials", REDIS_CREDENTIALS, ["app-password"])
+        keys = secret_volume("app-credentials", APP_CREDENTIALS, ["admin-key"])
         container = ContainerArgs(
             name=APP,
             image=reference(APP, registry=spec.registry),
@@ -196,7 +204,11 @@ class TerminologyService(pulumi.ComponentResource):
             readiness_probe=http_probe("/api/v1/health/ready", APP_PORT, period_seconds=2),
             liveness_probe=http_probe("/api/v1/health/live", APP_PORT, period_seconds=10, timeout_seconds=5),
             lifecycle=LifecycleArgs(pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=3))),
-            volume_mounts=[*mounts, mount("redis-credentials", _REDIS_SECRETS, read_only=True)],
+            volume_mounts=[
+                *mounts,
+                mount("redis-credentials", _REDIS_SECRETS, read_only=True),
+                mount("app-credentials", _APP_SECRETS, read_only=True),
+            ],
         )
         return PodSpecArgs(
             automount_service_account_token=False,
@@ -206,7 +218,7 @@ class TerminologyService(pulumi.ComponentResource):
             termination_grace_period_seconds=70,
             topology_spread_constraints=[spread(APP, strict=False)],
             containers=[container],
-            volumes=[*volumes, redis],
+            volumes=[*volumes, redis, keys],
         )
 
     def _autoscaler(self) -> None:

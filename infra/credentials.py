@@ -3,7 +3,8 @@
 import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 
-from infra.names import POSTGRES, POSTGRES_CREDENTIALS, POSTGRES_TLS, REDIS, REDIS_CREDENTIALS
+from hms.inventory import API_KEY
+from infra.names import APP, APP_CREDENTIALS, POSTGRES, POSTGRES_CREDENTIALS, POSTGRES_TLS, REDIS, REDIS_CREDENTIALS
 from infra.site import Site, digest
 
 _POSTGRES = {
@@ -19,10 +20,11 @@ _REDIS = {
     "replication-password": "redisReplicationPassword",
     "sentinel-password": "redisSentinelPassword",
 }
+_APP = {"admin-key": "appAdminKey", API_KEY: "appInternalKey"}
 
 
 class Credentials(pulumi.ComponentResource):
-    """Three Secrets: Postgres' passwords, its certificate, and Redis' passwords.
+    """Four Secrets: Postgres' passwords, its certificate, Redis' passwords, and the app's keys.
 
     `digests` has a short digest of each Secret's values, by its name, for the pods that read it. The values of one
     Secret are digested together and are random, so a digest tells nothing of them. A drill's password exists only
@@ -42,11 +44,13 @@ class Credentials(pulumi.ComponentResource):
             POSTGRES_CREDENTIALS: tuple(postgres),
             POSTGRES_TLS: tuple(_TLS),
             REDIS_CREDENTIALS: tuple(redis),
+            APP_CREDENTIALS: tuple(_APP),
         }
         self.digests = {
             POSTGRES_CREDENTIALS: self._secret(POSTGRES_CREDENTIALS, POSTGRES, "Opaque", postgres),
             POSTGRES_TLS: self._secret(POSTGRES_TLS, POSTGRES, "kubernetes.io/tls", _TLS),
             REDIS_CREDENTIALS: self._secret(REDIS_CREDENTIALS, REDIS, "Opaque", redis),
+            APP_CREDENTIALS: self._secret(APP_CREDENTIALS, APP, "Opaque", _APP),
         }
         self.register_outputs({})
 

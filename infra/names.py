@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from hms.inventory import API_KEY_SECRET
+
 PART_OF: Final = "hms"
 POSTGRES: Final = "postgres"
 POSTGRES_REPLICAS: Final = "postgres-replicas"
@@ -27,6 +29,7 @@ REDIS_MASTER: Final = "hms"
 POSTGRES_CREDENTIALS: Final = "postgres-credentials"
 POSTGRES_TLS: Final = "postgres-tls"
 REDIS_CREDENTIALS: Final = "redis-credentials"
+APP_CREDENTIALS: Final = API_KEY_SECRET
 SECRETS_PATH: Final = "/etc/hms/secrets"
 TLS_PATH: Final = "/etc/hms/tls"
 CONFIG_PATH: Final = "/etc/hms/config"

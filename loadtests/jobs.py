@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from hms.inventory import API_KEY, API_KEY_SECRET
 from loadtests.driver import ANNOTATION, identity
+from loadtests.key import KEY_FILE_VARIABLE
 from loadtests.plan import LoadPlan
 
 RUN_LABEL = "hms.load/run"
 MASTER_PORT = 5557
 SETTLE_SECONDS = 150
 """What a run may take beyond its duration: scheduling, start, the last answers, the reports."""
+
+_KEYS = "/etc/hms/secrets/app"
 
 Manifest = dict[str, Any]
 
@@ -55,7 +59,11 @@ def job(
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "locust", "-f", "loadtests/locustfile.py"],
         "args": arguments,
-        "env": [{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}, {"name": "HOME", "value": "/tmp"}],  # noqa: S108  # the pod's own
+        "env": [
+            {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108  # the pod's own
+            {"name": KEY_FILE_VARIABLE, "value": f"{_KEYS}/{API_KEY}"},
+        ],
         "ports": [{"name": "locust", "containerPort": MASTER_PORT}] if part == "master" else [],
         "resources": {
             # What a worker asks for is its weight where CPU is short: a generator that has to wait measures itself.
@@ -63,7 +71,10 @@ def job(
             "limits": {"cpu": "1", "memory": "320Mi"},
         },
         "securityContext": _CONTAINER_SECURITY,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  # the pod's own
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # the pod's own
+            {"name": "app-credentials", "mountPath": _KEYS, "readOnly": True},
+        ],
     }
     pod = {
         "restartPolicy": "Never",
@@ -72,7 +83,17 @@ def job(
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "32Mi"}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "32Mi"}},
+            {
+                "name": "app-credentials",
+                "secret": {
+                    "secretName": API_KEY_SECRET,
+                    "defaultMode": 0o444,  # the image says who runs the container, and no group is given the files
+                    "items": [{"key": API_KEY, "path": API_KEY}],
+                },
+            },
+        ],
     }
     return {
         "apiVersion": "batch/v1",

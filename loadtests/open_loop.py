@@ -17,6 +17,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
+from loadtests.key import key_headers
 from loadtests.options import stream_options
 from loadtests.recorder import Recorder
 from loadtests.schedule import NANOSECONDS, poisson_offsets_ns
@@ -86,6 +87,7 @@ class OpenLoopUser(FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         options = stream_options(environment)
         self.concurrency = options.max_in_flight
+        self.default_headers = key_headers()
         super().__init__(environment)
         self.client.request_event = _FromIntendedStart(environment.events.request)
         load = environment.hms_load  # type: ignore[attr-defined]  # put there by loadtests.reporting for every environment

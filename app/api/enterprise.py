@@ -54,8 +54,10 @@ async def get_export(request: Request) -> Response:
         raise invalid("after", str(error)) from error
 
     async def pages() -> AsyncIterator[bytes]:
-        sent, last = 0, after
-        while (page := await service.router.read(partial(export.page, release=release, after=last), deadline)).codes:
+        sent = 0
+        last: str | None = after
+        while last is not None:
+            page = await service.router.read(partial(export.page, release=release, after=last), deadline)
             sent, last = sent + page.codes, page.last
             yield page.lines
         if not after and sent != codes:
@@ -94,12 +96,11 @@ async def get_differences(request: Request) -> Response:
     old, new = names
 
     async def pages() -> AsyncIterator[bytes]:
-        for partition in export.partitions():
-            last = ""
-            differences = partial(export.differences, old=old, new=new, partition=partition)
-            while (page := await service.router.read(partial(differences, after=last), deadline)).codes:
-                last = page.last
-                yield page.lines
+        last: str | None = ""
+        while last is not None:
+            page = await service.router.read(partial(export.differences, old=old, new=new, after=last), deadline)
+            last = page.last
+            yield page.lines
 
     return _Stream(pages(), slots=service.enterprise, filename=f"icd10cm-{old}-{new}.ndjson")
 
@@ -135,12 +136,12 @@ class _Stream(Response):
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before anything is sent, so that what fails here is still a problem document.
-        page = await anext(self._pages, b"")
+        page = await anext(self._pages, None)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            while page:
+            while page is not None:
                 await send({"type": "http.response.body", "body": page, "more_body": True})
-                page = await anext(self._pages, b"")
+                page = await anext(self._pages, None)
         except (AppError, psycopg.Error) as error:
             fields = {"request_id": scope["hms.request_id"], "reason": str(error)}
             _LOG.warning("a stream was cut off", extra={"fields": fields})

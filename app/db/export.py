@@ -8,7 +8,6 @@ failover in the middle costs the latency of one page.
 from dataclasses import dataclass
 
 from app.db.connection import Connection
-from app.db.partitioning import PARTITIONS, Partition
 
 PAGE_CODES = 500
 """About 250 KB: what one request holds in memory at most."""
@@ -23,35 +22,40 @@ _ROW = """json_build_object(
 
 _COLUMNS = "code, title, kind, billable, chapter, block, parent, children, synonyms, notes"
 
+_SIDE = f"SELECT {_COLUMNS} FROM icd10_codes WHERE release = %s AND code > %s ORDER BY code LIMIT {PAGE_CODES}"  # noqa: S608 - constants
+
 _PAGE = f"""
-SELECT count(*), max(code), string_agg({_ROW}::text, E'\\n' ORDER BY code) FROM (
-    SELECT {_COLUMNS} FROM icd10_codes WHERE release = %s AND code > %s ORDER BY code LIMIT %s
-) AS page
-"""  # noqa: S608 - constants of this module
+SELECT CASE count(*) WHEN {PAGE_CODES} THEN max(code) END, count(*), string_agg({_ROW}::text, E'\n' ORDER BY code)
+FROM ({_SIDE}) AS page
+"""  # noqa: S608 - constants
 
-_OLD_ROW = f"CASE WHEN old.code IS NOT NULL THEN (SELECT {_ROW} FROM (SELECT old.*) AS it) END"  # noqa: S608 - constants
-_NEW_ROW = f"CASE WHEN new.code IS NOT NULL THEN (SELECT {_ROW} FROM (SELECT new.*) AS it) END"  # noqa: S608 - constants
-_SIDE = f"SELECT {_COLUMNS} FROM icd10_codes WHERE release = %s AND code >= %s AND code > %s AND code < %s"  # noqa: S608 - constants of this module
+_BEFORE = f"CASE WHEN old.code IS NOT NULL THEN (SELECT {_ROW} FROM (SELECT old.*) AS it) END"  # noqa: S608 - constants
+_AFTER = f"CASE WHEN new.code IS NOT NULL THEN (SELECT {_ROW} FROM (SELECT new.*) AS it) END"  # noqa: S608 - constants
 
+# Each side gives a page; they can be compared up to the last code of the one that ends first.
 _DIFFERENCES = f"""
-SELECT count(*), max(code), string_agg(line, E'\\n' ORDER BY code) FROM (
+WITH old AS MATERIALIZED ({_SIDE}), new AS MATERIALIZED ({_SIDE}),
+bound AS (
+    SELECT least((SELECT CASE count(*) WHEN {PAGE_CODES} THEN max(code) END FROM old),
+                 (SELECT CASE count(*) WHEN {PAGE_CODES} THEN max(code) END FROM new)) AS code
+)
+SELECT (SELECT code FROM bound), count(*), string_agg(line, E'\n' ORDER BY code) FROM (
     SELECT code, json_build_object(
         'code', code,
         'change', CASE WHEN old.code IS NULL THEN 'added' WHEN new.code IS NULL THEN 'removed' ELSE 'changed' END,
-        'before', {_OLD_ROW}, 'after', {_NEW_ROW})::text AS line
-    FROM ({_SIDE}) AS old FULL JOIN ({_SIDE}) AS new USING (code)
-    WHERE old.* IS DISTINCT FROM new.*
-    ORDER BY code LIMIT %s
+        'before', {_BEFORE}, 'after', {_AFTER})::text AS line
+    FROM old FULL JOIN new USING (code)
+    WHERE old.* IS DISTINCT FROM new.* AND (code <= (SELECT code FROM bound) OR (SELECT code FROM bound) IS NULL)
 ) AS page
-"""  # noqa: S608 - constants of this module
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some lines: of how many codes, and the last of them; without codes there are no lines, and none follow."""
+    """Some lines, of how many codes; the next page begins behind `last`, which is None if none follows."""
 
+    last: str | None
     codes: int
-    last: str
     lines: bytes
 
 
@@ -63,22 +67,16 @@ async def size(connection: Connection, *, release: str) -> int | None:
 
 async def page(connection: Connection, *, release: str, after: str) -> Page:
     """Return the first codes of a release behind `after`, a line each."""
-    return await _read(connection, _PAGE, (release, after, PAGE_CODES))
+    return await _read(connection, _PAGE, (release, after))
 
 
-async def differences(connection: Connection, *, old: str, new: str, partition: Partition, after: str) -> Page:
-    """Return the first codes of a partition behind `after` that are not the same in both releases, a line each."""
-    bounds = (partition.lower, after, partition.upper)
-    return await _read(connection, _DIFFERENCES, (old, *bounds, new, *bounds, PAGE_CODES))
-
-
-def partitions() -> tuple[Partition, ...]:
-    """Return the partitions in the order of their codes: differences are looked for in one at a time."""
-    return PARTITIONS
+async def differences(connection: Connection, *, old: str, new: str, after: str) -> Page:
+    """Compare the first codes of two releases behind `after`; return those that are not the same, a line each."""
+    return await _read(connection, _DIFFERENCES, (old, after, new, after))
 
 
 async def _read(connection: Connection, statement: str, values: tuple[object, ...]) -> Page:
     row = await (await connection.execute(statement.encode(), values)).fetchone()
     assert row is not None
-    codes, last, lines = row
-    return Page(codes, last or "", lines.encode() + b"\n" if lines else b"")
+    last, codes, lines = row
+    return Page(last, codes, lines.encode() + b"\n" if lines else b"")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from drills.web import Response, request
 from drills.wire import AppSettings, WriterName
@@ -36,6 +37,7 @@ class AppTarget:
 
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
+        self._headers = {"X-API-Key": Path(settings.key_file).read_text(encoding="utf-8").strip()}
         self._user_prefix = ""
         self._users = 0
 
@@ -107,7 +109,8 @@ class AppTarget:
         """Do nothing: every request closes its own connection."""
 
     async def _request(self, method: str, path: str, *, begin: Callable[[], None] | None = None) -> Response:
-        return await request(method, self._settings.host, self._settings.port, path, begin=begin)
+        host, port = self._settings.host, self._settings.port
+        return await request(method, host, port, path, begin=begin, headers=self._headers)
 
 
 def bookmarked(document: object) -> list[str]:

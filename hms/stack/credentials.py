@@ -17,6 +17,9 @@ from hms.spec import SECRET_KEYS
 PASSWORD_BYTES: Final = 24
 """192 bits from the operating system's generator: beyond any search, and a digest of it tells nothing."""
 
+KEY_BYTES: Final = 32
+"""What an API key of the app has: it keeps a plain digest of it, because nobody guesses 256 bits."""
+
 VALID_DAYS: Final = 730
 
 
@@ -90,6 +93,8 @@ def make_credentials(namespace: str) -> dict[str, str]:
     values = {key: secrets.token_urlsafe(PASSWORD_BYTES) for key in SECRET_KEYS if key.endswith("Password")}
     return {
         **values,
+        "appAdminKey": secrets.token_urlsafe(KEY_BYTES),
+        "appInternalKey": "hms_" + secrets.token_urlsafe(KEY_BYTES),
         "postgresTlsAuthority": certificate.authority,
         "postgresTlsCertificate": certificate.certificate,
         "postgresTlsKey": certificate.key,

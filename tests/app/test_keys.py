@@ -120,6 +120,12 @@ def test_the_command_makes_lists_and_revokes(
         assert kept.wait() == 0, kept.output
     assert given.read_text().strip() not in kept.output
     assert with_key(service, given.read_text().strip()).status_code == 200
+    old = given.read_text().strip()
+    given.write_text(new_key() + "\n")
+    exchanged = run_keys(database_environment, "keep", "--name", "load", "--tier", "internal", "--key-file", str(given))
+    assert exchanged.wait() == 0, exchanged.output
+    assert with_key(service, given.read_text().strip()).status_code == 200
+    eventually(lambda: with_key(service, old).status_code == 401)
     key_id = id_of(digest_of(key))
     assert run_keys(database_environment, "revoke", key_id).wait() == 0
     assert run_keys(database_environment, "revoke", "0" * 16).wait() == 1

@@ -12,7 +12,7 @@ from app.db.connection import Connection
 from app.db.corrections import corrections
 from app.db.cursor import Position
 from app.db.indexing import INDEXES
-from app.db.partitioning import PARTITIONS, partition_of
+from app.db.partitioning import PARTITIONS
 from app.db.query import Filters, Query
 from app.db.search import search
 from app.limits import Tier
@@ -126,9 +126,9 @@ CASES = {
         tables="icd10_codes_s_t",
     ),
     "differences": case(
-        lambda c: export.differences(c, old=RELEASE, new=RELEASE, partition=partition_of("E11"), after="E11"),
+        lambda c: export.differences(c, old=RELEASE, new=RELEASE, after="E11"),
         indexes="icd10_codes_pkey",
-        tables="icd10_codes_e",
+        tables="icd10_codes_e icd10_codes_f",
     ),
     "an API key": case(lambda c: api_keys.find(c, bytes(32)), indexes="api_keys_digest_key", tables="api_keys"),
     "keep an API key": case(

@@ -79,6 +79,6 @@ def make_settings(
             nodes=(PRIMARY,), port=redis_port, sentinels=(), sentinel_port=1, master_name="hms", user="drill",
             password_file=str(folder / "password"), minimum_replicas=0,
         ),
-        app=AppSettings(host="127.0.0.1", port=app_port),
+        app=AppSettings(host="127.0.0.1", port=app_port, key_file=str(folder / "password")),
         rates_per_second=rates,
     )  # fmt: skip

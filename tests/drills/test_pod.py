@@ -36,6 +36,7 @@ def test_of_each_secret_it_mounts_the_drills_part_alone() -> None:
         "postgres-credentials": ["drill-password"],
         "redis-credentials": ["drill-password"],
         "postgres-tls": ["ca.crt"],
+        "app-credentials": ["internal-key"],
     }
 
 

@@ -109,10 +109,11 @@ class TestSecrets:
         assert keys["app", "postgres-credentials"] == {"app-password"}
         assert keys["app", "postgres-tls"] == {"ca.crt"}
         assert keys["app", "redis-credentials"] == {"app-password"}
+        assert keys["app", "app-credentials"] == {"admin-key"}
         assert all("secretName" not in str(k) or v for k, v in keys.items())
         for (name, _), found in keys.items():
             if name.startswith("load-data"):
-                assert found <= {"app-password", "ca.crt"}
+                assert found <= {"app-password", "ca.crt", "internal-key"}
 
     def test_secret_files_are_closed_to_others(self, recording: Recording) -> None:
         modes = {v["secret"]["defaultMode"] for _, pod in recording.pods() for v in pod["volumes"] if "secret" in v}

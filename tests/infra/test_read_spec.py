@@ -26,7 +26,7 @@ def test_a_whole_configuration_is_a_spec() -> None:
 
 def test_without_its_secrets_it_is_refused_with_the_command_that_makes_them() -> None:
     configure(defaults())
-    with pytest.raises(UsageError, match=r"13 of its 13 secrets are not set(.|\n)*hms up --stack mine"):
+    with pytest.raises(UsageError, match=r"15 of its 15 secrets are not set(.|\n)*hms up --stack mine"):
         read_spec("hms", "mine")
 
 
