@@ -24,6 +24,7 @@ from drills.wire import (
 )
 from drills.writer.program import WANTED
 from hms.errors import KubectlError, StackError
+from hms.evidence import ReaderName
 from hms.inventory import API_KEY, API_KEY_SECRET, Inventory
 from hms.kubectl import Kubectl
 
@@ -38,6 +39,10 @@ LONGEST_LIFE_SECONDS = 6 * 3600
 PINGS = 9
 
 RATES_PER_SECOND: dict[WriterName, float] = {"postgres": 50.0, "redis": 50.0, "app": 10.0}
+READ_RATES_PER_SECOND: dict[ReaderName, float] = {
+    "postgres-primary": 10.0, "postgres-replica": 10.0, "redis-primary": 10.0,
+    "api-search": 5.0, "api-lookup": 5.0, "api-bookmarks": 5.0,
+}  # fmt: skip
 
 Progress = Callable[[str], None]
 
@@ -69,6 +74,7 @@ def make_settings(inventory: Inventory, *, run: str, rates: dict[WriterName, flo
         ),
         app=AppSettings(host=app.host, port=app.port, key_file=f"{SECRETS}/app/{API_KEY}"),
         rates_per_second=rates,
+        read_rates_per_second=READ_RATES_PER_SECOND,
     )
 
 

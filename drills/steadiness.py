@@ -27,10 +27,17 @@ def not_steady_because(feed: Feed, trial: str, writers: int) -> str:
     started = feed.started.get(trial)
     if started is None or len(statuses) < writers:
         return f"{len(statuses)} of {writers} writers write"
-    since_ns = max(feed.steady_since_ns, started.at_ns, *(status.last_failed_ns for status in statuses))
+    since_ns = steady_since_ns(feed, trial)
     if state.at_ns - since_ns < STEADY_FOR_NS:
         return f"steady for {max(state.at_ns - since_ns, 0) / 1e9:.1f} s of {STEADY_FOR_NS / 1e9:g} s"
     return ""
+
+
+def steady_since_ns(feed: Feed, trial: str) -> int:
+    """Return since when both engines have been steady and no write failed, on the pod's clock."""
+    failed_ns = [status.last_failed_ns for status in feed.statuses.values() if status.trial == trial]
+    started = feed.started.get(trial)
+    return max([feed.steady_since_ns, *failed_ns, *([started.at_ns] if started else [])])
 
 
 def _silent(state: State, statuses: list[WriterStatus]) -> str:

@@ -9,11 +9,12 @@ from drills.faults.fault import Fault
 from drills.feed import Feed
 from drills.routing import Routing
 from drills.stage import Injection, Proof, Stage
-from drills.steadiness import not_steady_because
-from drills.wire import Stopped
+from drills.steadiness import not_steady_because, steady_since_ns
+from drills.wire import Seen, Stopped
 from hms.errors import HmsError
 from hms.evidence import Event, Steady, Trial, Writer
 from hms.evidence import Fault as FaultRecord
+from hms.phases import PROVED, STEADY
 
 T = TypeVar("T")
 Broken = tuple[Injection | None, Proof]
@@ -58,6 +59,8 @@ class TrialRun:
         if broken[0]:
             before = self._still(before, steady_ns, broken[0].at_ns)
         after = self._until_recovered(broken[0]) if broken[0] else Steady(ok=False, detail="nothing was injected")
+        if after.ok:
+            self._tell(steady_since_ns(self._feed, self._name), STEADY)
         end_ns = self._stage.pod.far_ns()
         self._stage.pod.want("")
         stopped = self._wait(lambda feed: feed.stopped.get(self._name), READ_BACK_SECONDS)
@@ -73,6 +76,8 @@ class TrialRun:
             injection = self._fault.inject(self._stage)
             proof = self._fault.prove(self._stage, injection)
             self._say(f"{injection.target}: {proof.how}{'' if proof.proved else ' (not proved)'}")
+            if proof.proved:
+                self._tell(self._stage.pod.far_ns(), f"{PROVED}{proof.how}")
             return injection, proof
         finally:
             if injection is not None:
@@ -119,6 +124,10 @@ class TrialRun:
             time.sleep(READY_POLL_SECONDS)
         reason = not_steady_because(self._feed, self._name, writers) or self._stage.not_ready_because()
         return Steady(ok=False, detail=f"not steady within {timeout_seconds:g} s: {reason}")
+
+    def _tell(self, at_ns: int, what: str) -> None:
+        """Put an event of the drill's own on the timeline: the phases of a failover are read from there."""
+        self._feed.add(Seen(at_ns=at_ns, source="drill", what=what))
 
     def _say(self, what: str) -> None:
         self._progress(f"{self._name}: {what}")
@@ -176,4 +185,5 @@ class TrialRun:
                 )
                 for result in stopped.results
             ),
+            readers=stopped.readers,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,10 +12,11 @@ LONGEST_BODY_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status and its body."""
+    """A status, its body, and the headers by their names in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         """Return the decoded body; `OSError` where it is not JSON."""
@@ -59,10 +60,11 @@ async def _read_response(reader: asyncio.StreamReader) -> Response:
     status = int(lines[0].split(" ")[1])
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return Response(status, await _read_chunks(reader))
+        return Response(status, await _read_chunks(reader), headers)
     if "content-length" in headers:
-        return Response(status, await reader.readexactly(min(int(headers["content-length"]), LONGEST_BODY_BYTES)))
-    return Response(status, await reader.read(LONGEST_BODY_BYTES))
+        body = await reader.readexactly(min(int(headers["content-length"]), LONGEST_BODY_BYTES))
+        return Response(status, body, headers)
+    return Response(status, await reader.read(LONGEST_BODY_BYTES), headers)
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from hms.evidence import Reader, ReaderName
+
 SETTINGS_VARIABLE = "HMS_DRILL_SETTINGS"
 
 WriterName = Literal["postgres", "redis", "app"]
@@ -60,7 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the writer and the observer need to know.
 
     `directory` is the volume that outlives their container: ledgers, and `wanted`, the file that names the trial to
-    write for. `rates_per_second` has the open-loop rate of each writer that shall run.
+    write for. `rates_per_second` has the open-loop rate of each writer that shall run, `read_rates_per_second` of each
+    reader.
     """
 
     run: str
@@ -69,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis: RedisSettings
     app: AppSettings
     rates_per_second: dict[WriterName, float]
+    read_rates_per_second: dict[ReaderName, float] = {}
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -123,6 +127,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True, tag="stopped"):
     trial: str
     at_ns: int
     results: tuple[WriterResult, ...]
+    readers: tuple[Reader, ...] = ()
     files: tuple[LedgerFile, ...]
 
 

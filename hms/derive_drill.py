@@ -1,4 +1,7 @@
-"""What a trial of a drill contributes: write gap, lost, duplicated and resurrected writes, by writer. Pure."""
+"""What a trial of a drill contributes: by writer its gap and the reckoning, by reader its reads, by engine its phases.
+
+Pure. A control, in which writes were made to be lost, contributes what was lost in it and nothing else.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +9,19 @@ from dataclasses import dataclass
 
 import msgspec
 
+from hms.derive_reads import METRICS_OF_A_READER, reader_observations
 from hms.errors import EvidenceError
 from hms.evidence import Present, Trial, Writer
 from hms.ledger import Reckoning, Write, read_ledger, reckon, write_gap
+from hms.phases import phases
 from hms.verdict import Observation
 
 RECKONED = ("drill.lost", "drill.duplicated", "drill.resurrected", "drill.lost_on_replica")
 METRICS_OF_A_TRIAL = ("drill.write_gap", *RECKONED)
 KNOWN_WRITERS = ("app", "postgres", "redis")
+KNOWN_THROUGH = ("api", "postgres", "redis")
+CONTROL = "control-"
+"""How the name of a control begins."""
 
 # Writes must have been flowing when the fault struck: one acknowledged within this span before it.
 FLOWING_BEFORE_NS = 1_000_000_000
@@ -48,17 +56,60 @@ def trial_observations(contents: Mapping[str, bytes], *, run: str, drill: str, d
     except EvidenceError as error:
         seen = sorted({name.split(".")[0] for name in contents if name.split(".")[0] in KNOWN_WRITERS})
         doubt = _Doubt(str(error), unresolved=True)
-        return [o for name in seen or KNOWN_WRITERS for o in _doubtful(METRICS_OF_A_TRIAL, run, drill, name, doubt)]
-    if trial.not_applicable:
-        names = [writer.name for writer in trial.writers] or KNOWN_WRITERS
-        return [
-            Observation(
-                metric=metric, labels={"drill": drill, "writer": name}, run=run, not_applicable=trial.not_applicable
-            )
-            for name in names
-            for metric in METRICS_OF_A_TRIAL
+        metrics = ("control.lost",) if drill.startswith(CONTROL) else METRICS_OF_A_TRIAL
+        found = [o for name in seen or KNOWN_WRITERS for o in _doubtful(metrics, run, drill, name, doubt)]
+        if drill.startswith(CONTROL):
+            return found
+        return found + [
+            Observation(metric=metric, labels={"drill": drill}, run=run, inconclusive=str(error), unresolved=True)
+            for metric in METRICS_OF_A_READER
         ]
-    return [o for writer in trial.writers for o in _writer_observations(contents, trial, writer, run=run)]
+    if trial.not_applicable:
+        return _not_applicable(trial, run=run)
+    found = [o for writer in trial.writers for o in _writer_observations(contents, trial, writer, run=run)]
+    if trial.control:
+        return [msgspec.structs.replace(o, metric="control.lost") for o in found if o.metric == "drill.lost"]
+    ledgers = readable_ledgers(contents, trial, run=run)
+    return [
+        *found,
+        *reader_observations(contents, trial, ledgers, run=run),
+        *_phase_observations(trial, ledgers, run=run),
+    ]
+
+
+def _not_applicable(trial: Trial, *, run: str) -> list[Observation]:
+    why = trial.not_applicable
+    names = [writer.name for writer in trial.writers] or KNOWN_WRITERS
+    written = [(metric, {"writer": name}) for name in names for metric in METRICS_OF_A_TRIAL]
+    read = [(metric, {"through": through}) for through in KNOWN_THROUGH for metric in METRICS_OF_A_READER]
+    return [
+        Observation(metric=metric, labels={"drill": trial.drill, **labels}, run=run, not_applicable=why)
+        for metric, labels in (*written, *read)
+    ]
+
+
+def readable_ledgers(contents: Mapping[str, bytes], trial: Trial, *, run: str) -> dict[str, tuple[Write, ...]]:
+    """Return the ledgers of a trial by writer; one that cannot be read is left out, its writer says why elsewhere."""
+    found: dict[str, tuple[Write, ...]] = {}
+    for writer in trial.writers:
+        try:
+            found[writer.name] = _writes(contents, writer, run=run)
+        except EvidenceError:
+            continue
+    return found
+
+
+def _phase_observations(trial: Trial, ledgers: Mapping[str, tuple[Write, ...]], *, run: str) -> list[Observation]:
+    """Return how long after the fault each engine reached each phase; those that nobody saw are not there."""
+    doubt = "" if trial.fault.proved else f"the fault was not proved: {trial.fault.proof}"
+    return [
+        Observation(
+            metric=f"drill.phase.{phase.name}", labels={"drill": trial.drill, "engine": engine}, run=run,
+            values=(phase.seconds,), inconclusive=doubt,
+        )
+        for engine, found in phases(trial, ledgers).items()
+        for phase in found
+    ]  # fmt: skip
 
 
 def read_trial(contents: Mapping[str, bytes], *, run: str, drill: str) -> Trial:
@@ -71,6 +122,8 @@ def read_trial(contents: Mapping[str, bytes], *, run: str, drill: str) -> Trial:
         raise EvidenceError(f"{run}/trial.json: not a Trial: {error}") from error
     if trial.drill != drill:
         raise EvidenceError(f"{run}/trial.json: it is of drill {trial.drill!r}")
+    if bool(trial.control) != drill.startswith(CONTROL):
+        raise EvidenceError(f"{run}/trial.json: a control is called {CONTROL}..., and nothing else is")
     if not trial.writers and not trial.not_applicable:
         raise EvidenceError(f"{run}/trial.json: no writer took part")
     return trial

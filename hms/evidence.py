@@ -9,6 +9,7 @@
     drills/<drill>/<n>/trial.json                        Trial
     drills/<drill>/<n>/<writer>.ledger.jsonl             hms.ledger.Record, one a line
     drills/<drill>/<n>/<writer>.present.<node>.jsonl     Present, one a line: the keys that a node has after the trial
+    drills/<drill>/<n>/<reader>.reads.jsonl              hms.reads.Read, one a line
     claims.json        the catalogue that the run is judged by
     verdicts.json      the verdicts; `hms judge` writes the same bytes again
     manifest.json      SHA-256 of every other file, written last
@@ -150,6 +151,19 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
     authoritative: str
 
 
+ReaderName = Literal[
+    "postgres-primary", "postgres-replica", "redis-primary", "api-search", "api-lookup", "api-bookmarks"
+]
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """A client that read through the trial; `writer` is whose writes its answers show, empty where they show none."""
+
+    name: ReaderName
+    rate_per_second: float
+    writer: Literal["postgres", "redis", "app", ""]
+
+
 class Present(msgspec.Struct, frozen=True, kw_only=True):
     """A key that a node has after a trial, and how often."""
 
@@ -158,7 +172,11 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One drill, once. `effective` are timers read back from the running engines."""
+    """One drill, once. `effective` are timers read back from the running engines.
+
+    `control` is set where writes were made to be lost on purpose, and says how: such a trial shows whether loss is
+    noticed, and counts for no other claim.
+    """
 
     schema: Literal[1] = 1
     drill: str
@@ -169,6 +187,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     effective: dict[str, str]
     events: tuple[Event, ...]
     writers: tuple[Writer, ...]
+    readers: tuple[Reader, ...] = ()
+    control: str = ""
     not_applicable: str = ""
 
 

@@ -51,10 +51,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     done_ns: int | None
 
 
-class WriteGap(msgspec.Struct, frozen=True, kw_only=True):
-    """The longest span after a fault in which no write was both sent and acknowledged.
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """The longest span after a fault in which no write was both sent and acknowledged; or no read sent and answered.
 
-    `ended` is False where the span was still open when the ledger closed: the stack had not recovered, and the length
+    `ended` is False where the span was still open when the record closed: the stack had not recovered, and the length
     is only the least that it can have been.
     """
 
@@ -165,7 +165,7 @@ def _answered(write: Write | None, answer: Answer, *, where: str) -> Write:
     return msgspec.structs.replace(write, outcome=answer.outcome, done_ns=answer.done_ns)
 
 
-def write_gap(writes: Iterable[Write], *, fault_ns: int) -> WriteGap:
+def write_gap(writes: Iterable[Write], *, fault_ns: int) -> Gap:
     """Return the longest span at or after `fault_ns` in which no write was both sent and acknowledged.
 
     An acknowledged write shows that the stack took writes at some moment between `sent_ns` and `done_ns`, no more. So
@@ -192,15 +192,15 @@ def write_gap(writes: Iterable[Write], *, fault_ns: int) -> WriteGap:
         for w in everything
         if w.outcome == "acknowledged" and w.done_ns is not None and w.sent_ns > fault_ns
     )
-    return _longest_span_without(whole, start_ns=fault_ns, closed_ns=closed_ns)
+    return longest_span_without(whole, start_ns=fault_ns, closed_ns=closed_ns)
 
 
-def _longest_span_without(whole: Sequence[tuple[int, int]], *, start_ns: int, closed_ns: int) -> WriteGap:
+def longest_span_without(whole: Sequence[tuple[int, int]], *, start_ns: int, closed_ns: int) -> Gap:
     """Return the longest span without a whole write; `whole` are (sent, done), sorted, all sent after `start_ns`.
 
     A longest span begins at `start_ns` or where a write was sent, and ends where the first of those sent later is done.
     """
-    longest = WriteGap(start_ns=whole[-1][0] if whole else start_ns, end_ns=closed_ns, ended=False)
+    longest = Gap(start_ns=whole[-1][0] if whole else start_ns, end_ns=closed_ns, ended=False)
     earliest_done: int | None = None
     starts = [start_ns, *(sent for sent, _ in whole)]
     for index in range(len(whole) - 1, -1, -1):
@@ -209,5 +209,5 @@ def _longest_span_without(whole: Sequence[tuple[int, int]], *, start_ns: int, cl
         start = starts[index]
         # Two writes sent in the same nanosecond: neither was sent after the other, so the span goes on past both.
         if start < sent and earliest_done - start >= longest.end_ns - longest.start_ns:
-            longest = WriteGap(start_ns=start, end_ns=earliest_done, ended=True)
+            longest = Gap(start_ns=start, end_ns=earliest_done, ended=True)
     return longest

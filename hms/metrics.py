@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hms.phases import NAMES as PHASES
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -16,6 +18,8 @@ class Metric:
 
 _LOAD = frozenset({"scenario", "rate_per_second"})
 _DRILL = frozenset({"drill", "writer"})
+_READS = frozenset({"drill", "reader", "through"})
+_PHASES = frozenset({"drill", "engine"})
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -36,5 +40,16 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("drill.duplicated", "writes", _DRILL, "Writes that the primary has more than once."),
         Metric("drill.resurrected", "writes", _DRILL, "Writes that were refused and that the primary has."),
+        Metric("drill.read_gap", "s", _READS, "Longest span after the fault without a whole read answered well."),
+        Metric("drill.reads_failed", "reads", _READS, "Reads that ended after the fault without a right answer."),
+        Metric(
+            "drill.read_staleness", "s", _READS,
+            "Longest time for which a write that a read had to show, and did not, had been acknowledged.",
+        ),
+        *(
+            Metric(f"drill.phase.{name}", "s", _PHASES, f"From the fault until the failover was {name}.")
+            for name in PHASES
+        ),
+        Metric("control.lost", "writes", _DRILL, "Writes lost on purpose that the reckoning noticed, in a control."),
     )
 }  # fmt: skip

@@ -30,6 +30,16 @@ def classify(response: Response) -> Told:
     return Told("refused" if 400 <= response.status < 500 else "unknown", f"status {response.status}")
 
 
+def key_headers(settings: AppSettings) -> dict[str, str]:
+    """Return the headers by which the app knows the drill."""
+    return {"X-API-Key": Path(settings.key_file).read_text(encoding="utf-8").strip()}
+
+
+def user_of(prefix: str, number: int) -> str:
+    """Return the name of a trial's user, who bookmarks each of `CODES` once."""
+    return f"drill-{hashlib.sha256(prefix.encode()).hexdigest()[:12]}-{number}"
+
+
 class AppTarget:
     """Puts bookmarks: one attempt each, on a connection of its own, so that the Service spreads them over the pods."""
 
@@ -37,13 +47,13 @@ class AppTarget:
 
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
-        self._headers = {"X-API-Key": Path(settings.key_file).read_text(encoding="utf-8").strip()}
-        self._user_prefix = ""
+        self._headers = key_headers(settings)
+        self._prefix = ""
         self._users = 0
 
     async def prepare(self, prefix: str, next_seq: int) -> None:
         """Wait until the app answers."""
-        self._user_prefix = f"drill-{hashlib.sha256(prefix.encode()).hexdigest()[:12]}"
+        self._prefix = prefix
         self._users = -(-next_seq // len(CODES))
         async with asyncio.timeout(CATCH_UP_SECONDS):
             while True:
@@ -59,7 +69,7 @@ class AppTarget:
         """Return `<user>/<code>`."""
         user, code = divmod(seq, len(CODES))
         self._users = max(self._users, user + 1)
-        return f"{self._user_prefix}-{user}/{CODES[code]}"
+        return f"{user_of(self._prefix, user)}/{CODES[code]}"
 
     async def write(self, key: str, begin: Callable[[], None]) -> Told:
         """Put the bookmark `key`; one attempt."""
@@ -90,7 +100,7 @@ class AppTarget:
     async def _read(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for number in range(self._users):
-            user = f"{self._user_prefix}-{number}"
+            user = user_of(self._prefix, number)
             response = await self._request("GET", f"/api/v1/users/{user}/bookmarks")
             if response.status != 200:
                 raise ConnectionError(f"app: bookmarks of {user}: status {response.status}")

@@ -19,6 +19,11 @@ DIAL_SECONDS = 5.0  # to read back: nobody's write gap depends on it
 
 # No unique key on purpose: a write that happened twice must show.
 TABLE = "CREATE TABLE IF NOT EXISTS drills.writes (key text NOT NULL)"
+# For the readers, which ask for a trial's newest write again and again.
+INDEX = (
+    "CREATE INDEX IF NOT EXISTS writes_newest ON drills.writes"
+    " (split_part(key, ':', 1), (split_part(key, ':', 2)::bigint))"
+)
 INSERT = "INSERT INTO drills.writes (key) VALUES (%s)"
 READ = "SELECT key, count(*) FROM drills.writes WHERE starts_with(key, %s) GROUP BY key"
 
@@ -56,6 +61,7 @@ class PostgresTarget:
         """Wait for a primary, and make the table."""
         self._prefix = prefix
         await self._on_primary(TABLE)
+        await self._on_primary(INDEX)
 
     def key(self, seq: int) -> str:
         """Return `<run and trial>:<seq>`."""

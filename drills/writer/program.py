@@ -1,4 +1,4 @@
-"""The writers' program: it writes for the trial that the file `wanted` names, and reads back when that changes."""
+"""The writers' and readers' program: it serves the trial that the file `wanted` names, and reads back afterwards."""
 
 import asyncio
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from drills.clock import boot_id
+from drills.reader.session import Readers
 from drills.wire import (
     Failed,
     LedgerFile,
@@ -28,7 +29,7 @@ from drills.writer.redis import RedisTarget
 from drills.writer.runner import Runner
 from drills.writer.schedule import Schedule
 from drills.writer.target import Contents, Target
-from hms.evidence import Present
+from hms.evidence import Present, Reader
 
 WANTED = "wanted"
 DONE = "done"
@@ -67,7 +68,7 @@ def unfinished_trial(directory: Path) -> str:
 
 
 class Session:
-    """One trial's writing: a runner and a ledger for each writer, then what each node has.
+    """One trial: a runner and a ledger for each writer, readers beside them, then what each node has.
 
     Invariant: whatever ends this process, a new one on the same directory continues the same ledgers with keys that
     were never used, as long as `wanted` names the trial.
@@ -90,24 +91,26 @@ class Session:
         prefix = f"{self._settings.run}-{self._trial}"
         journals = [Journal(self._folder / f"{target.name}.ledger.jsonl") for target in self._targets]
         resumed = any(journal.next_seq for journal in journals)
+        readers = Readers(self._settings, self._folder)
         try:
             await asyncio.gather(
                 *(target.prepare(prefix, journal.next_seq) for target, journal in self._pairs(journals))
             )
             self._emit(Started(trial=self._trial, boot_id=boot_id(), at_ns=time.monotonic_ns(), resumed=resumed))
-            not_sent = await self._write(journals, terminate)
+            not_sent = await self._write(journals, readers, terminate)
             if not terminate.is_set():
-                await self._read_back(not_sent)
+                await self._read_back(not_sent, readers.told)
         finally:
             for journal in journals:
                 journal.close()
             for target in self._targets:
                 await target.close()
+            await readers.close()
 
     def _pairs(self, journals: list[Journal]) -> list[tuple[Target, Journal]]:
         return list(zip(self._targets, journals, strict=True))
 
-    async def _write(self, journals: list[Journal], terminate: asyncio.Event) -> list[int]:
+    async def _write(self, journals: list[Journal], readers: Readers, terminate: asyncio.Event) -> list[int]:
         stop = asyncio.Event()
         start_ns = time.monotonic_ns()
         runners = [
@@ -126,6 +129,8 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 for runner in runners:
                     group.create_task(runner.run(stop))
+                newest = {runner.name: runner.newest_acknowledged for runner in runners}
+                group.create_task(readers.run(f"{self._settings.run}-{self._trial}", newest, stop))
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
@@ -138,14 +143,18 @@ class Session:
             await asyncio.sleep(POLL_SECONDS)
         stop.set()
 
-    async def _read_back(self, not_sent: list[int]) -> None:
+    async def _read_back(self, not_sent: list[int], readers: tuple[Reader, ...]) -> None:
         results = await asyncio.gather(
             *(self._result(target, count) for target, count in zip(self._targets, not_sent, strict=True))
         )
         names = sorted(path.name for path in self._folder.glob("*.jsonl"))
         files = tuple(_describe(self._folder / name) for name in names)
         (self._folder / DONE).touch()
-        self._emit(Stopped(trial=self._trial, at_ns=time.monotonic_ns(), results=tuple(results), files=files))
+        self._emit(
+            Stopped(
+                trial=self._trial, at_ns=time.monotonic_ns(), results=tuple(results), readers=readers, files=files
+            )
+        )  # fmt: skip
         await asyncio.gather(*(target.discard() for target in self._targets), return_exceptions=True)
 
     async def _result(self, target: Target, not_sent: int) -> WriterResult:

@@ -39,6 +39,11 @@ def is_writable_role(role: Reply, *, minimum_replicas: int) -> bool:
             return False
 
 
+def key_of(prefix: str, seq: int) -> str:
+    """Return the key of a trial's write."""
+    return f"drill:{prefix}:{seq}"
+
+
 class RedisTarget:
     """Counts each key up from nothing with INCR: a write that happened twice shows as 2."""
 
@@ -66,7 +71,7 @@ class RedisTarget:
 
     def key(self, seq: int) -> str:
         """Return `drill:<run and trial>:<seq>`."""
-        return f"drill:{self._prefix}:{seq}"
+        return key_of(self._prefix, seq)
 
     async def write(self, key: str, begin: Callable[[], None]) -> Told:
         """Increment `key` on the master; one attempt."""

@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from drills.patience import within
-from drills.wire import WriterStatus
+from drills.wire import WriterName, WriterStatus
 from drills.writer.journal import Journal
-from drills.writer.schedule import NANOSECONDS, Schedule
+from drills.writer.schedule import Schedule, until_due
 from drills.writer.target import ACKNOWLEDGED, Target, Told
 from hms.ledger import Answer, Intent
 
@@ -39,6 +38,16 @@ class Runner:
         self._last_failed_ns = 0
         self._failing = False
         self.not_sent = 0
+        self._newest_acknowledged = -1
+
+    @property
+    def name(self) -> WriterName:
+        """The writer's name."""
+        return self._target.name
+
+    def newest_acknowledged(self) -> int:
+        """Return the highest number of an acknowledged write; -1 while there is none."""
+        return self._newest_acknowledged
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, then wait for the answers that are still due; `OSError` where the ledger is full."""
@@ -48,7 +57,7 @@ class Runner:
         try:
             while not stop.is_set():
                 due_ns = self._schedule.due_ns(index)
-                await _until(due_ns, stop)
+                await until_due(due_ns, stop)
                 if stop.is_set():
                     break
                 self._raise_failures()
@@ -84,6 +93,8 @@ class Runner:
         answer = Answer(seq=seq, outcome=told.outcome, done_ns=time.monotonic_ns(), detail=told.detail[:200])
         self._journal.append(answer)
         self._count(told, sent[0])
+        if told == ACKNOWLEDGED:
+            self._newest_acknowledged = max(self._newest_acknowledged, seq)
 
     def _count(self, told: Told, sent_ns: int) -> None:
         self._counts[told.outcome] += 1
@@ -123,15 +134,3 @@ class Runner:
         self._under_way -= ended
         for task in ended:
             task.result()
-
-
-async def _until(due_ns: int, stop: asyncio.Event) -> None:
-    """Wait for a moment on the monotonic clock, or for `stop`."""
-    delay_seconds = (due_ns - time.monotonic_ns()) / NANOSECONDS
-    if delay_seconds <= 0:
-        await asyncio.sleep(0)
-        return
-    try:
-        await within(delay_seconds, stop.wait())
-    except TimeoutError:
-        return

@@ -1,6 +1,10 @@
-"""When writes are due: an open loop, which does not wait for the answers."""
+"""When writes and reads are due: an open loop, which does not wait for the answers."""
 
+import asyncio
+import time
 from dataclasses import dataclass
+
+from drills.patience import within
 
 NANOSECONDS = 1_000_000_000
 
@@ -23,3 +27,15 @@ class Schedule:
     def due_ns(self, index: int) -> int:
         """Return when arrival `index`, counted from 0, is due."""
         return self.start_ns + round(index * NANOSECONDS / self.rate_per_second)
+
+
+async def until_due(due_ns: int, stop: asyncio.Event) -> None:
+    """Wait for a moment on the monotonic clock, or for `stop`."""
+    delay_seconds = (due_ns - time.monotonic_ns()) / NANOSECONDS
+    if delay_seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    try:
+        await within(delay_seconds, stop.wait())
+    except TimeoutError:
+        return

@@ -14,7 +14,7 @@ from hms.evidence import Check, Environment, LoadRun, Run, Step, Trial
 from hms.inventory import Inventory
 from hms.judge import concerns, values_of
 from hms.judgement import Judgement
-from hms.ledger import WriteGap, write_gap
+from hms.ledger import Gap, write_gap
 from hms.verdict import Verdict
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class WriterView:
     """One writer in one trial; no gap where no fault was injected, for want of a steady state before it."""
 
     held: WriterTrial
-    gap: WriteGap | None
+    gap: Gap | None
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from hms.claim import Catalogue
 from hms.evidence import Check, Environment, LoadRun, Manifest, Present, Run, Step, Trial
 from hms.inventory import Inventory
 from hms.ledger import Record
+from hms.reads import Read
 from hms.verdict import Verdicts
 
 DIRECTORY = Path(__file__).parent
@@ -28,6 +29,7 @@ RECORDS: dict[str, tuple[Any, str]] = {
     "load": (LoadRun, "load/<scenario>/<n>/load.json"),
     "trial": (Trial, "drills/<drill>/<n>/trial.json"),
     "ledger-record": (Record, "each line of drills/<drill>/<n>/<writer>.ledger.jsonl"),
+    "read": (Read, "each line of drills/<drill>/<n>/<reader>.reads.jsonl"),
     "present": (Present, "each line of drills/<drill>/<n>/<writer>.present.<node>.jsonl"),
     "claims": (Catalogue, "claims.json"),
     "verdicts": (Verdicts, "verdicts.json"),

@@ -2,13 +2,11 @@
 
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # hdrh ships no types
 
-from hms.catalogue import default_catalogue_directory, load_catalogue
 from hms.evidence import (
     Check,
     Environment,
@@ -26,7 +24,6 @@ from hms.evidence import (
 )
 from hms.evidence_directory import EvidenceDirectory
 from hms.inventory import Container, Endpoint, Flow, Inventory, Limits, Postgres, Redis, Role, Workload
-from hms.judgement import judge_directory
 from hms.ledger import Answer, Intent, Outcome, Record
 
 MS = 1_000_000
@@ -36,7 +33,6 @@ FAULT_NS = START_NS + 3 * SECOND
 
 
 WriterName = Literal["postgres", "redis", "app"]
-CLAIM_COUNT = len(load_catalogue(default_catalogue_directory()).claims)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +88,12 @@ def _answer(plan: TrialPlan, sent: int, chance: random.Random) -> tuple[Outcome,
     return "acknowledged", quick
 
 
-def write_trial(evidence: EvidenceDirectory, plan: TrialPlan) -> None:
-    """Write one trial with what the plan plants."""
+def write_trial(evidence: EvidenceDirectory, plan: TrialPlan, record: Trial | None = None) -> None:
+    """Write one trial with what the plan plants; its record is the plan's unless one is given."""
     _write_writer(evidence, plan)
     for name in plan.bystanders:
         _write_writer(evidence, TrialPlan(drill=plan.drill, number=plan.number, writer=name, gap_ms=plan.gap_ms))
-    evidence.write(f"{plan.path}/trial.json", trial(plan))
+    evidence.write(f"{plan.path}/trial.json", record or trial(plan))
 
 
 def _write_writer(evidence: EvidenceDirectory, plan: TrialPlan) -> None:
@@ -272,27 +268,3 @@ def write_checks(evidence: EvidenceDirectory, *, disagreeing: int = 0, count: in
                 observed="536870912" if ok else "max", ok=ok,
             ),
         )  # fmt: skip
-
-
-def sample_evidence(
-    path: Path, *, gap_ms: tuple[int | None, ...] = (1100, 1240, 1610), lost: int = 0
-) -> EvidenceDirectory:
-    """Write a whole sealed run in which every claim holds, unless `lost` plants losses in the first Postgres trial."""
-    evidence = EvidenceDirectory(path)
-    write_frame(evidence)
-    write_checks(evidence)
-    evidence.write("load/first/1/load.json", load_run())
-    for number, gap in enumerate(gap_ms, start=1):
-        planted = lost if number == 1 else 0
-        write_trial(evidence, TrialPlan(number=number, gap_ms=gap, lost=planted, bystanders=("app",)))
-        redis_gap = None if gap is None else gap // 2
-        write_trial(
-            evidence,
-            TrialPlan(
-                drill="redis-kill-primary", writer="redis", number=number, gap_ms=redis_gap, lost=number % 2,
-                bystanders=("app",),
-            ),
-        )  # fmt: skip
-    judge_directory(evidence, catalogue=load_catalogue(default_catalogue_directory()))
-    evidence.seal()
-    return evidence

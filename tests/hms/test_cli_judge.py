@@ -10,7 +10,8 @@ from hms.cli.main import cli
 from hms.errors import BreachError, EvidenceError, HmsError, UsageError
 from hms.evidence_directory import EvidenceDirectory
 from hms.judgement import VERDICTS
-from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, write_trial
+from tests.hms.evidence_samples import TrialPlan, write_trial
+from tests.hms.run_sample import CLAIM_COUNT, sample_evidence
 
 
 def run(*arguments: str) -> Result:

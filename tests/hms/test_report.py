@@ -22,7 +22,8 @@ from hms.report.plots import claim_plot
 from hms.report.svg import Drawing, Scale
 from hms.report.table import summary, verdict_table
 from hms.report.tables import runs_csv, verdicts_csv
-from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, trial, write_frame, write_trial
+from tests.hms.evidence_samples import TrialPlan, trial, write_frame, write_trial
+from tests.hms.run_sample import CLAIM_COUNT, sample_evidence
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hms.schemas import DIRECTORY, RECORDS, schema_files
-from tests.hms.evidence_samples import sample_evidence
+from tests.hms.run_sample import sample_evidence
 
 
 def test_the_files_are_those_of_the_records() -> None:
@@ -38,6 +38,6 @@ def _schema_of(path: Path) -> str:
     if path.suffix == ".json":
         return path.stem
     parts = path.name.split(".")
-    return {"steps": "step", "checks": "check"}.get(parts[0]) or {"ledger": "ledger-record", "present": "present"}[
-        parts[1]
-    ]
+    return {"steps": "step", "checks": "check"}.get(parts[0]) or {
+        "ledger": "ledger-record", "present": "present", "reads": "read",
+    }[parts[1]]  # fmt: skip

@@ -13,7 +13,8 @@ from hms.evidence_directory import MANIFEST, EvidenceDirectory, encode_record, m
 from hms.judgement import CLAIMS, VERDICTS, judge_directory, judgement_of
 from hms.verdict import Verdicts
 from hms.verify import verify
-from tests.hms.evidence_samples import CLAIM_COUNT, TrialPlan, sample_evidence, write_trial
+from tests.hms.evidence_samples import TrialPlan, write_trial
+from tests.hms.run_sample import CLAIM_COUNT, sample_evidence
 
 
 @pytest.fixture(scope="module")
