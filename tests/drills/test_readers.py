@@ -1,6 +1,7 @@
 """The readers against real engines: what they say they saw is what was there."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -89,7 +90,7 @@ class StubApi(Api):
     """Answers each path with what a test wants, the first `broken` attempts with a broken connection."""
 
     def __init__(self, response: Response, *, broken: int = 0) -> None:
-        super().__init__(AppSettings(host="127.0.0.1", port=1))
+        super().__init__(AppSettings(host="127.0.0.1", port=1, key_file=os.devnull))
         self.prefix = "r-t"
         self.paths: list[str] = []
         self._response = response
