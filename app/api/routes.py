@@ -14,6 +14,7 @@ from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, post_batch
 from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
+from app.api.page import get_page
 from app.api.requests import deadline_of
 from app.api.resources import get_resources
 from app.api.search import get_autocomplete, get_search
@@ -24,6 +25,7 @@ from app.problems import Problem, request_id, timed_out, unavailable
 _LOG = logging.getLogger("app.api")
 
 ROUTES = (
+    Route("/", get_page, methods=["GET"]),
     Route("/api/v1/codes/batch", post_batch, methods=["POST"]),
     Route("/api/v1/codes/{code}", get_code, methods=["GET"]),
     Route("/api/v1/search", get_search, methods=["GET"]),
@@ -46,6 +48,7 @@ ROUTES = (
 
 FREE_PATHS = frozenset(
     {
+        "/",
         "/api/v1/health/live",
         "/api/v1/health/ready",
         "/api/v1/health/resources",

@@ -6,7 +6,7 @@ be added, dropped, changed or swapped with a neighbour (optimal string alignment
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from psycopg.rows import TupleRow
 from rapidfuzz.distance import OSA
@@ -59,8 +59,8 @@ class Candidate:
 async def corrections(connection: Connection, query: Query, *, found: bool) -> list[Query]:
     """Return what the user may have meant by `query`, the likeliest first.
 
-    A word that no word of the vocabulary begins with is corrected. One that is only the beginning of a word is
-    corrected where the query has `found` nothing: `hart failure`, although there is a Hartnup disease.
+    A word that no word of the vocabulary begins with is corrected. One that is only the beginning of a word may stay
+    as it is, or is corrected where the query has `found` nothing: `hart failure`, although there is a Hartnup disease.
     """
     asked = {
         place: word
@@ -79,16 +79,12 @@ async def corrections(connection: Connection, query: Query, *, found: bool) -> l
         },
     )
     rows = await cursor.fetchall()
-    unknown = _choices(query, [row for row in rows if not row[1] and not row[2]])
-    if unknown is not None:
-        return list(_combined(query, unknown))[:MOST_TRIED]
-    if found:
-        return []
-    begun = _choices(query, [row for row in rows if not row[1] and row[2]])
-    if begun is None:
-        return []
-    as_written = {place: [Candidate(query.words[place], 0, 0), *kept] for place, kept in begun.items()}
-    return list(_combined(query, as_written))[1 : MOST_TRIED + 1]  # the first one is the query itself
+    choices = _choices(query, [row for row in rows if not row[1] and not row[2]])
+    if not found:
+        begun = _choices(query, [row for row in rows if not row[1] and row[2]])
+        choices |= {place: [Candidate(query.words[place], 0, 0), *kept] for place, kept in begun.items()}
+    likely = (corrected for corrected in _combined(query, choices) if corrected.words != query.words)
+    return list(islice(likely, MOST_TRIED))
 
 
 def distance(word: str, other: str, *, begun: bool) -> int:
@@ -104,8 +100,8 @@ def _most_distance(word: str) -> int:
     return 1 if len(word) <= 4 else 2 if len(word) <= 8 else 3
 
 
-def _choices(query: Query, rows: list[TupleRow]) -> dict[int, list[Candidate]] | None:
-    """Return the best candidates by place, None without rows; a place without a candidate has an empty list."""
+def _choices(query: Query, rows: list[TupleRow]) -> dict[int, list[Candidate]]:
+    """Return the best candidates by place; a place without a candidate has an empty list."""
     choices: dict[int, list[Candidate]] = {}
     for place, _, _, near, codes in rows:
         kept = choices.setdefault(place, [])
@@ -115,7 +111,7 @@ def _choices(query: Query, rows: list[TupleRow]) -> dict[int, list[Candidate]] |
         apart = distance(word, near, begun=place == len(query.words) - 1)
         if apart <= _most_distance(word):
             kept.append(Candidate(near, apart, codes))
-    return {place: sorted(kept, key=lambda each: each.order)[:_KEPT] for place, kept in choices.items()} or None
+    return {place: sorted(kept, key=lambda each: each.order)[:_KEPT] for place, kept in choices.items()}
 
 
 def _combined(query: Query, choices: dict[int, list[Candidate]]) -> Iterator[Query]:

@@ -121,7 +121,8 @@ CREATE TABLE api_keys (
 _FOLDED = """
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE FUNCTION icd10_folded(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN regexp_replace(normalize($1, NFKD), '[\\u0300-\\u036f]', '', 'g');
+    RETURN CASE WHEN octet_length($1) = char_length($1) THEN $1
+        ELSE regexp_replace(normalize($1, NFKD), '[\\u0300-\\u036f]', '', 'g') END;
 ALTER TABLE icd10_codes DROP COLUMN search;
 ALTER TABLE icd10_codes ADD COLUMN search tsvector NOT NULL GENERATED ALWAYS AS (
     setweight(to_tsvector('english', icd10_folded(title))
