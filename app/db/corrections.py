@@ -119,7 +119,7 @@ def _combined(query: Query, choices: dict[int, list[Candidate]]) -> Iterator[Que
     places = list(choices)
     combinations = sorted(
         product(*choices.values()),
-        key=lambda chosen: (sum(each.distance for each in chosen), -min(each.codes for each in chosen)),
+        key=lambda chosen: (sum(each.distance for each in chosen), -min((each.codes for each in chosen), default=0)),
     )
     for chosen in combinations:
         yield query.with_words({place: each.word for place, each in zip(places, chosen, strict=True)})

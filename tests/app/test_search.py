@@ -20,7 +20,6 @@ from app.settings import PostgresSettings, from_environment
 from hms.bench.servers import Postgres
 
 T = TypeVar("T")
-Ask = Callable[[Callable[[Connection], Awaitable[T]]], T]
 
 
 @pytest.fixture(scope="module")
