@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hms.bench import database, death, failover, invalidation, refusal, search_rate
+from hms.bench import database, death, failover, invalidation, refusal, search_rate, soak
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
 from hms.bench.place import Place, Say, prepared
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "redis-death": death.redis_dead,
     "redis-failover": failover.measure,
     "refusal": refusal.measure,
+    "soak": soak.measure,
     "member-failure": death.member_failure,
     "index-building": database.index_building,
     "generator": database.generator,

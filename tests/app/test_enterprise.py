@@ -20,29 +20,33 @@ from tests.app.raw import Client
 
 EXPORT = "/api/v1/enterprise/releases/{}/export"
 DIFFERENCES = "/api/v1/enterprise/differences"
-OTHER = "changed"
+BEFORE, AFTER = "soon-to-change", "changed"
 
-OTHER_RELEASE = f"""
-INSERT INTO icd10_releases (name, title, digest, codes, active) VALUES ('{OTHER}', 'changed', 'd', 4, false);
+RELEASES = """
+INSERT INTO icd10_releases (name, title, digest, codes, active)
+    SELECT name, name, name, 1, false FROM unnest(ARRAY['soon-to-change', 'changed']) AS name;
 INSERT INTO icd10_codes
     (release, code, title, synonyms, kind, chapter, block, parent, children, billable, notes, active)
-    SELECT '{OTHER}', code, CASE code WHEN 'E11' THEN 'Another title' ELSE title END, synonyms, kind, chapter, block,
-        parent, children, billable, notes, false
-    FROM icd10_codes WHERE active AND code IN ('A00', 'E11', 'S72.001A');
+    SELECT name, code, CASE WHEN name = 'changed' AND code = 'E11' THEN 'Another title' ELSE title END, synonyms, kind,
+        chapter, block, parent, children, billable, notes, false
+    FROM icd10_codes CROSS JOIN unnest(ARRAY['soon-to-change', 'changed']) AS name
+    WHERE active AND code >= 'E08' AND code < 'F02' AND NOT (name = 'changed' AND code = 'E83.52');
 INSERT INTO icd10_codes
     (release, code, title, synonyms, kind, chapter, block, parent, children, billable, notes, active)
-    VALUES ('{OTHER}', 'Z99.ZZZ', 'New', '', 'subcategory', 21, 'Z77-Z99', 'Z99', '{{}}', true, '{{}}', false);
+    VALUES ('changed', 'E99.ZZZ', 'New', '', 'subcategory', 4, 'E70-E88', 'E99', '{}', true, '{}', false);
+UPDATE icd10_releases AS r SET codes = (SELECT count(*) FROM icd10_codes AS c WHERE c.release = r.name)
+    WHERE name IN ('soon-to-change', 'changed');
 """
 
 
 @pytest.fixture(scope="module")
-def other_release(postgres: Postgres) -> Iterator[str]:
-    """Make a small release beside the real one: three codes of it, one with another title, and one of its own."""
+def two_releases(postgres: Postgres) -> Iterator[None]:
+    """Make two small releases beside the real one: a part of it, and the same with three differences."""
     with postgres.connect() as connection:
-        connection.execute(OTHER_RELEASE.encode())
-        yield OTHER
-        connection.execute("DELETE FROM icd10_codes WHERE release = 'changed'")
-        connection.execute("DELETE FROM icd10_releases WHERE name = 'changed'")
+        connection.execute(RELEASES.encode())
+        yield
+        for table, column in (("icd10_codes", "release"), ("icd10_releases", "name")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} IN ('soon-to-change', 'changed')".encode())
 
 
 def lines(answer: httpx.Response) -> list[dict[str, object]]:
@@ -62,16 +66,28 @@ def test_an_export_has_every_code_of_the_release_once_and_in_order(service: Serv
     assert [line["code"] for line in last] == [line["code"] for line in exported if str(line["code"]) > "Z99.2"]
 
 
-def test_differences_are_what_was_added_removed_and_changed(service: Service, other_release: str) -> None:
-    found = lines(service.client.get(DIFFERENCES, params={"from": "current", "to": other_release}, headers=AS_ADMIN))
-    by_change = {change: [line for line in found if line["change"] == change] for change in ("added", "changed")}
-    assert [line["code"] for line in by_change["added"]] == ["Z99.ZZZ"]
-    (changed,) = by_change["changed"]
-    assert (changed["code"], changed["after"]) == ("E11", {**dict(changed["before"]), "title": "Another title"})  # type: ignore[call-overload] # an object of JSON
-    assert len(found) == 98_186 - 3 + 2
-    assert [line["code"] for line in found] == sorted(str(line["code"]) for line in found)
-    same = service.client.get(DIFFERENCES, params={"from": "current", "to": "current"}, headers=AS_ADMIN)
-    assert lines(same) == []
+@pytest.mark.usefixtures("two_releases")
+def test_differences_are_what_was_added_removed_and_changed(service: Service) -> None:
+    def differences(old: str, new: str) -> dict[str, dict[str, object]]:
+        found = lines(service.client.get(DIFFERENCES, params={"from": old, "to": new}, headers=AS_ADMIN))
+        assert [line["code"] for line in found] == sorted(str(line["code"]) for line in found)
+        return {str(line["code"]): line for line in found}
+
+    found = differences(BEFORE, AFTER)
+    assert {code: line["change"] for code, line in found.items()} == {
+        "E11": "changed",
+        "E83.52": "removed",
+        "E99.ZZZ": "added",
+    }
+    before, after = found["E11"]["before"], found["E11"]["after"]
+    assert isinstance(before, dict)
+    assert after == {**before, "title": "Another title"}
+    assert (found["E99.ZZZ"]["before"], found["E83.52"]["after"]) == (None, None)
+    assert differences(BEFORE, BEFORE) == {}
+    back = differences(AFTER, BEFORE)
+    assert {code: (line["before"], line["after"]) for code, line in back.items()} == {
+        code: (line["after"], line["before"]) for code, line in found.items()
+    }
 
 
 @pytest.mark.parametrize(
