@@ -14,6 +14,7 @@ from app.api.bookmarks import delete_bookmark, get_bookmarks, put_bookmark
 from app.api.codes import get_code, post_batch
 from app.api.enterprise import get_differences, get_export
 from app.api.health import live, metrics, openapi, ready
+from app.api.kept_answers import delete_answers
 from app.api.page import get_page
 from app.api.requests import deadline_of
 from app.api.resources import get_resources
@@ -33,6 +34,7 @@ ROUTES = (
     Route("/api/v1/users/{user}/bookmarks", get_bookmarks, methods=["GET"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", put_bookmark, methods=["PUT"]),
     Route("/api/v1/users/{user}/bookmarks/{code}", delete_bookmark, methods=["DELETE"]),
+    Route("/api/v1/admin/answers", delete_answers, methods=["DELETE"]),
     Route("/api/v1/admin/keys", post_key, methods=["POST"]),
     Route("/api/v1/admin/keys", get_keys, methods=["GET"]),
     Route("/api/v1/admin/keys/{id}", delete_key, methods=["DELETE"]),

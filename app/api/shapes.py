@@ -250,3 +250,14 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None
     event_loop_lag_ms: float
     kept: dict[str, int]
+
+
+class TakenBack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of kept answers that were to be taken back.
+
+    `confirmed`: no instance finds them any more; else that is so as soon as Redis is back. `removed` is their number,
+    where they were looked for by pattern.
+    """
+
+    confirmed: bool
+    removed: int | None = None

@@ -9,6 +9,7 @@ import pytest
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres, Redis
 from hms.bench.service import Service
+from tests.app.conftest import AS_ADMIN
 
 pytestmark = pytest.mark.fault
 
@@ -43,6 +44,28 @@ def test_ways_to_write_the_same_share_one_entry(service: Service, redis: Redis) 
     until_hit(service, "/api/v1/codes/J45.2")
     until_hit(service, "/api/v1/codes/j452")
     assert sum(b"J45.2" in key for key in redis.stored()) == 1
+
+
+def test_the_administrator_takes_back_what_is_kept(service: Service) -> None:
+    code, search = "/api/v1/codes/J47", "/api/v1/search?q=status+asthmaticus"
+    for path in (code, search):
+        until_hit(service, path)
+
+    def take_back(**asked: str) -> httpx.Response:
+        return service.client.delete("/api/v1/admin/answers", params=asked, headers=AS_ADMIN)
+
+    assert take_back(tag="search").json() == {"confirmed": True}
+    assert not hit(service.get(search))
+    assert hit(service.get(code))
+    until_hit(service, search)
+    assert take_back(pattern="search:*").json()["removed"] >= 1
+    assert not hit(service.get(search))
+    assert hit(service.get(code))
+    assert take_back(tag="release").json() == {"confirmed": True}  # which both depend on
+    assert not hit(service.get(code))
+    assert take_back().status_code == take_back(tag="a", pattern="b").status_code == 400
+    assert take_back(tag="No Tag").json()["errors"][0]["field"] == "tag"
+    assert service.client.delete("/api/v1/admin/answers", params={"tag": "search"}).status_code == 401
 
 
 def test_a_dead_redis_costs_no_answer(service: Service, redis: Redis) -> None:
