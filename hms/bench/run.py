@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hms.bench import database, death, failover, invalidation, refusal, search_rate, soak
+from hms.bench import database, death, failover, history, invalidation, refusal, search_rate, soak
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
 from hms.bench.place import Place, Say, prepared
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "member-failure": death.member_failure,
     "index-building": database.index_building,
     "generator": database.generator,
+    "history": history.measure,
 }
 """By the name that `--only` takes."""
 
