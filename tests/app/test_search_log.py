@@ -38,16 +38,18 @@ def test_a_search_is_written_down_with_how_it_went_and_nothing_of_who_asked(
     service: Service, postgres: Postgres
 ) -> None:
     assert service.get("/api/v1/search", q="  Lupus   VULGARIS ", limit=5).status_code == 200
-    assert service.get("/api/v1/search", q="lupus vulgaris", limit=5).headers["cache-status"] == "hms; hit"
+    again: list[str] = []  # a cache that is slow at that moment is not waited for, so a hit may need another try
+    while "hms; hit" not in again:
+        again.append(service.get("/api/v1/search", q="lupus vulgaris", limit=5).headers["cache-status"])
     assert service.get("/api/v1/search", q="a18.4").status_code == 200
     assert service.get("/api/v1/search", q="qqqqqqqqq zzzzzzzzzz").status_code == 200
     assert service.get("/api/v1/search", q="?").status_code == 400
     eventually(lambda: len(written(postgres, "qqqqqqqqq zzzzzzzzzz")) == 1)
-    first, second = written(postgres, "lupus vulgaris")
-    hits = first.split(",")[0]
+    rows = written(postgres, "lupus vulgaris")
+    hits = rows[0].split(",")[0]
     assert int(hits) >= 1
-    assert first == f"{hits},words,f,{RELEASE},t,t"
-    assert second == f"{hits},words,t,{RELEASE},t,t"
+    cached = ["f", *("t" if each == "hms; hit" else "f" for each in again)]
+    assert rows == [f"{hits},words,{each},{RELEASE},t,t" for each in cached]
     assert written(postgres, "a18.4")[0].startswith("1,code,f,")
     assert written(postgres, "qqqqqqqqq zzzzzzzzzz")[0].startswith("0,none,f,")
     assert written(postgres, "?") == []
