@@ -18,6 +18,12 @@ from app.db.query import Query
 MOST_TRIED = 6
 """Corrected queries that are searched for at most until one finds something."""
 
+_WORDS_TRIED = 12
+"""In all of them together: each word that is searched for costs, and a long query has fewer tries."""
+
+_MOST_CORRECTED = 8
+"""Words of a query that are looked at; one that has more is no slip of the finger."""
+
 _SHORTEST_CORRECTED = 4
 """Letters; of a shorter word, too many others are one letter away."""
 
@@ -67,7 +73,7 @@ async def corrections(connection: Connection, query: Query, *, found: bool) -> l
         for place, word in enumerate(query.words)
         if len(word) >= _SHORTEST_CORRECTED and word.isascii() and word.isalpha()
     }
-    if not asked:
+    if not asked or len(asked) > _MOST_CORRECTED:
         return []
     cursor = await connection.execute(
         _SIMILAR,
@@ -84,7 +90,7 @@ async def corrections(connection: Connection, query: Query, *, found: bool) -> l
         begun = _choices(query, [row for row in rows if not row[1] and row[2]])
         choices |= {place: [Candidate(query.words[place], 0, 0), *kept] for place, kept in begun.items()}
     likely = (corrected for corrected in _combined(query, choices) if corrected.words != query.words)
-    return list(islice(likely, MOST_TRIED))
+    return list(islice(likely, min(MOST_TRIED, _WORDS_TRIED // len(query.words))))
 
 
 def distance(word: str, other: str, *, begun: bool) -> int:

@@ -91,6 +91,14 @@ INDEXES = (
         where="active AND kind = 'category'",
         serves="search by words: the general codes before the special ones",
     ),
+    Index(
+        name="icd10_codes_search_not_billable",
+        table="icd10_codes",
+        method="gin",
+        keys="search",
+        where="active AND NOT billable",
+        serves="search by words for codes that are not billable, of which most words have few among many hits",
+    ),
 )
 
 _STATE = """

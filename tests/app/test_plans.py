@@ -85,6 +85,11 @@ CASES = {
         indexes="icd10_codes_search",
         tables="icd10_codes_i",
     ),
+    "search by words for what is not billable": case(
+        lambda c: search(c, Query.parse("heart failure"), Filters(billable=False), limit=20),
+        indexes="icd10_codes_search_not_billable",
+        tables=ALL,
+    ),
     "search by a broad word, its categories": case(
         lambda c: search(c, Query.parse("fractures"), limit=5), indexes="icd10_codes_search_categories", tables=ALL
     ),
