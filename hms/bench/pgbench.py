@@ -14,6 +14,7 @@ from hms.errors import BenchError
 MOST_SCRIPTS = 128
 """pgbench takes no more."""
 
+_LIKE_A_VARIABLE = re.compile(r"(?<!:):(?=\w)")
 _RATE = re.compile(r"^tps = ([\d.]+) \(without initial connection time\)$", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 
@@ -48,10 +49,9 @@ def _script(statement: Statement, name: str, variables: dict[str, str]) -> str:
     """Return a statement with pgbench's variables in place of its parameters; their values go into `variables`."""
 
     def variable(match: re.Match[str]) -> str:
-        value = statement.parameters[int(match[1]) - 1]
-        if value is None:
-            return "NULL"
-        variables[f"{name}_{match[1]}"] = value
+        variables[f"{name}_{match[1]}"] = statement.parameters[int(match[1]) - 1]
         return f":{name}_{match[1]}"
 
-    return re.sub(r"\$(\d+)", variable, statement.text) + ";\n"
+    # What looks like a variable of pgbench is one, also within a literal such as ':A'; nothing escapes it.
+    text = _LIKE_A_VARIABLE.sub("'||chr(58)||'", statement.text)
+    return re.sub(r"\$(\d+)", variable, text) + ";\n"

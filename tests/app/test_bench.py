@@ -50,7 +50,8 @@ def test_pgbench_asks_them_and_says_when_they_fail(
     settings = from_environment(database_environment).postgres
     connection = parameters(settings.hosts[0], settings, application="hms-pgbench", statement_timeout_seconds=30)
     requests = sent_by(postgres, [partial(ask, uncached, text) for text in sample(postgres, 10, seed=1)])
-    assert pgbench.run(requests, connection=connection, clients=1, seconds=1) > 0
+    repeated = Statement("SELECT 'fracture:A'::tsquery, $1::text IS NULL OR code = $1::text FROM bookmarks", ("E11",))
+    assert pgbench.run([*requests, [repeated]], connection=connection, clients=1, seconds=1) > 0
     with pytest.raises(BenchError, match="pgbench ended"):
         pgbench.run([[Statement("SELECT 1 / $1::int", ("0",))]], connection=connection, clients=1, seconds=1)
 
