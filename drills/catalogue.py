@@ -1,25 +1,17 @@
 """All drills, by name."""
 
-from drills.faults import app, postgres, redis
+from collections.abc import Iterable, Sequence
+
+from drills.faults.families import APP, CLUSTER, NODE, POSTGRES, REDIS
 from drills.faults.fault import Fault
 from hms.errors import UsageError
 
-FAULTS: tuple[Fault, ...] = (
-    postgres.KillPrimary(),
-    postgres.DeletePrimary(),
-    postgres.Switchover(),
-    postgres.KillReplica(),
-    redis.KillPrimary(),
-    redis.DeletePrimary(),
-    redis.Failover(),
-    redis.KillReplica(),
-    app.DeleteOne(),
-)
+FAULTS: tuple[Fault, ...] = (*POSTGRES, *REDIS, *APP, *NODE, *CLUSTER)
 
 DRILLS: dict[str, Fault] = {fault.name: fault for fault in FAULTS}
 
 
-def find(names: tuple[str, ...]) -> tuple[Fault, ...]:
+def find(names: Sequence[str]) -> tuple[Fault, ...]:
     """Return the drills of these names, each once; `UsageError` has every name that is none."""
     unknown = [name for name in names if name not in DRILLS]
     if unknown:
@@ -27,3 +19,8 @@ def find(names: tuple[str, ...]) -> tuple[Fault, ...]:
             f"no such drill: {', '.join(unknown)}", remedy=f"`hms drill list` shows them: {', '.join(DRILLS)}"
         )
     return tuple(DRILLS[name] for name in dict.fromkeys(names))
+
+
+def total_seconds(faults: Iterable[Fault]) -> float:
+    """Return about how long a trial of each takes on a quiet machine, one after the other."""
+    return sum(fault.seconds for fault in faults)

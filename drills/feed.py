@@ -107,6 +107,12 @@ class Follower:
                 self._process.terminate()
         self._thread.join(timeout=10)
 
+    def restart(self) -> None:
+        """End the command, which is then started anew."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+
     def _follow(self) -> None:
         while not self._stopped.is_set():
             with self._lock:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -78,8 +78,11 @@ def make_settings(inventory: Inventory, *, run: str, rates: dict[WriterName, flo
     )
 
 
-def manifest(inventory: Inventory, settings: Settings) -> dict[str, Any]:
-    """Return the pod under the "restricted" Pod Security standard; of the secrets it mounts the drills' keys alone."""
+def manifest(inventory: Inventory, settings: Settings, *, nodes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the pod under the "restricted" Pod Security standard; of the secrets it mounts the drills' keys alone.
+
+    It runs on one of `nodes`, or anywhere if none is named.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -90,6 +93,7 @@ def manifest(inventory: Inventory, settings: Settings) -> dict[str, Any]:
             "terminationGracePeriodSeconds": 2,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            **({"affinity": _affinity(nodes)} if nodes else {}),
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": 26104,
@@ -111,6 +115,12 @@ def manifest(inventory: Inventory, settings: Settings) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _affinity(nodes: tuple[str, ...]) -> dict[str, Any]:
+    wanted = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
 
 def _container(name: str, module: str, image: str, settings: Settings) -> dict[str, Any]:
@@ -148,18 +158,31 @@ def _secret(volume: str, name: str, key: str) -> dict[str, Any]:
 
 
 class DrillPod:
-    """The pod while it runs, with its clock and its messages. Leaving the context removes it, whatever happened."""
+    """The pod while it runs, with its clock and its messages. Leaving the context removes it, whatever happened.
 
-    def __init__(self, kubectl: Kubectl, inventory: Inventory, settings: Settings, *, progress: Progress) -> None:
+    `node` is the name of the node that it runs on.
+    """
+
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        inventory: Inventory,
+        settings: Settings,
+        *,
+        progress: Progress,
+        nodes: tuple[str, ...] = (),
+    ) -> None:
         self._kubectl = kubectl
         self._inventory = inventory
         self._settings = settings
         self._progress = progress
+        self._nodes = nodes
         self._followers: list[Follower] = []
         self.feed = Feed()
         self.rates_per_second = settings.rates_per_second
         self.offset = Offset(0, 0)
         self.boot_id = ""
+        self.node = ""
         self.asleep_ns = 0
 
     def __enter__(self) -> "DrillPod":
@@ -175,7 +198,7 @@ class DrillPod:
 
     def _start(self) -> None:
         remove_leftover(self._kubectl)
-        document = manifest(self._inventory, self._settings)
+        document = manifest(self._inventory, self._settings, nodes=self._nodes)
         self._kubectl.run("create", "-f", "-", stdin=json.dumps(document))
         try:
             self._kubectl.run(
@@ -187,6 +210,7 @@ class DrillPod:
                 f"pod {NAME} is not ready within {READY_SECONDS:.0f} s: {self._last_words()}",
                 remedy="Is the image loadgen on every node (`hms images`), and has the quota room for a drill?",
             ) from error
+        self.node = str(self._kubectl.get("pod", NAME)["spec"]["nodeName"])
         for container in ("writer", "observer"):
             command = self._kubectl.command("logs", "--follow", NAME, "-c", container)
             self._followers.append(Follower(command, Deduplicator(self.feed.add).line, name=f"logs {container}"))
@@ -237,7 +261,24 @@ class DrillPod:
         where = (
             "on this machine's clock" if same_kernel else f"offset known to {self.offset.uncertainty_ns / 1e6:.1f} ms"
         )
-        self._progress(f"drill pod is ready, {where}")
+        self._progress(f"drill pod is ready on {self.node}, {where}")
+
+    def listen_anew(self) -> None:
+        """Follow the logs over new connections: the old ones may take long to notice that they were cut off."""
+        for follower in self._followers:
+            follower.restart()
+
+    def ask(self, argv: Sequence[str]) -> str:
+        """Run a program beside the observer and return what it printed."""
+        return self._kubectl.exec(NAME, "observer", argv).strip()
+
+    def start(self, command: str) -> None:
+        """Have the shell beside the observer run a command, and do not wait for it."""
+        self.ask(["sh", "-c", f"({command}) </dev/null >/dev/null 2>&1 &"])
+
+    def read(self, path: str) -> str:
+        """Return the content of a file beside the observer; empty if there is none."""
+        return self.ask(["sh", "-c", f"cat {path} 2>/dev/null || true"])
 
     def want(self, trial: str) -> None:
         """Have the writers write for a trial; for none, with an empty name, which makes them read back and stop."""

@@ -1,10 +1,12 @@
-"""Where a fault happens: the stack, the clock, and what has been seen so far."""
+"""Where a fault happens: the stack, its machines, the clock, what is owed, and what has been seen so far."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from drills.debts import Debt, Debts
+from drills.machines import Machines
 from drills.pod import DrillPod
 from drills.steadiness import not_ready_because
 from drills.wire import State
@@ -20,7 +22,7 @@ class Injection:
     """A fault that was done.
 
     `at_ns` is the latest moment known to be before it, on the writers' clock, off by at most `uncertainty_ns`. `before`
-    is the state of the stack then. `notes` are what was seen in doing it.
+    is the state of the stack then. `notes` are what was seen in doing it; `parts` are those of a fault made of several.
     """
 
     target: str
@@ -28,6 +30,7 @@ class Injection:
     uncertainty_ns: int
     before: State
     notes: tuple[str, ...]
+    parts: tuple["Injection", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,24 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a fault may use. `kubectl` is within the stack's namespace."""
+    """What a fault may use. `kubectl` is within the stack's namespace; `test_cluster` is None on any other cluster."""
 
     inventory: Inventory
     kubectl: Kubectl
     pod: DrillPod
+    debts: Debts
+    test_cluster: Machines | None = None
+
+    @property
+    def machines(self) -> Machines:
+        """The test cluster's machines; `HmsError` where a fault that did not say it needs them asks for them."""
+        if self.test_cluster is None:
+            raise HmsError("this cluster's machines are not ours to break", remedy="Run the drill on a test cluster.")
+        return self.test_cluster
+
+    def owe(self, debt: Debt) -> None:
+        """Note what must be put right, before it is broken: it is done whatever becomes of this drill."""
+        self.debts.owe(debt)
 
     def state(self) -> State:
         """Return what the observer said last; `HmsError` if it has said nothing yet."""
@@ -52,6 +68,15 @@ class Stage:
         if state is None:
             raise HmsError("the observer has not said anything yet", remedy="Look at the log of its container.")
         return state
+
+    def node_of(self, pod: str) -> str:
+        """Return the name of the node that a pod runs on."""
+        return str(self.kubectl.get("pod", pod)["spec"]["nodeName"])
+
+    def leader_by_api(self) -> str:
+        """Return who holds Patroni's key as the API server has it: also where the drill's own pod is cut off."""
+        document = self.kubectl.get("endpoints", self.inventory.postgres.scope, timeout_seconds=5)
+        return str(document["metadata"].get("annotations", {}).get("leader") or "")
 
     def not_ready_because(self) -> str:
         """Ask the API server which workloads of the stack lack a ready pod; return nothing if none does."""
@@ -66,3 +91,10 @@ class Stage:
         return self.pod.feed.wait(
             lambda feed: condition(feed.state) if feed.state is not None else None, timeout_seconds
         )
+
+    def ask_until(self, question: Callable[[], T | None], timeout_seconds: float, *, every_seconds: float) -> T | None:
+        """Return the first answer of a question of the driver's own, asked again and again; None when time is up."""
+        deadline = time.monotonic() + timeout_seconds
+        while (answer := question()) is None and time.monotonic() < deadline:
+            time.sleep(every_seconds)
+        return answer

@@ -11,11 +11,12 @@ FLOWING_NS = 1_000_000_000
 SILENT_NS = 2_000_000_000
 
 
-def not_steady_because(feed: Feed, trial: str, writers: int) -> str:
+def not_steady_because(feed: Feed, trial: str, writers: int, *, after_ns: int = 0) -> str:
     """Return why the stack is not in its steady state, or nothing if it has been for `STEADY_FOR_NS`.
 
     It is, when the observer has called both engines steady for that long, and every writer has had each write of that
-    span acknowledged, up to `FLOWING_NS` ago. Who has been silent for `SILENT_NS` is not taken at an old word.
+    span acknowledged, up to `FLOWING_NS` ago. Who has been silent for `SILENT_NS` is not taken at an old word. The span
+    begins after `after_ns`: where the feed was cut off, what it brings later is of a time before that.
     """
     state = feed.state
     if state is None:
@@ -27,7 +28,7 @@ def not_steady_because(feed: Feed, trial: str, writers: int) -> str:
     started = feed.started.get(trial)
     if started is None or len(statuses) < writers:
         return f"{len(statuses)} of {writers} writers write"
-    since_ns = steady_since_ns(feed, trial)
+    since_ns = max(after_ns, steady_since_ns(feed, trial))
     if state.at_ns - since_ns < STEADY_FOR_NS:
         return f"steady for {max(state.at_ns - since_ns, 0) / 1e9:.1f} s of {STEADY_FOR_NS / 1e9:g} s"
     return ""

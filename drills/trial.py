@@ -1,7 +1,7 @@
 """One trial: steady state, one fault, recovery, steady state again, the ledgers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from drills.feed import Feed
 from drills.routing import Routing
 from drills.stage import Injection, Proof, Stage
 from drills.steadiness import not_steady_because, steady_since_ns
-from drills.wire import Seen, Stopped
+from drills.wire import Seen, State, Stopped
 from hms.errors import HmsError
 from hms.evidence import Event, Steady, Trial, Writer
 from hms.evidence import Fault as FaultRecord
@@ -20,10 +20,26 @@ T = TypeVar("T")
 Broken = tuple[Injection | None, Proof]
 
 STEADY_SECONDS = 90.0
-RECOVERY_SECONDS = 90.0
 READ_BACK_SECONDS = 60.0
 READY_POLL_SECONDS = 0.3
 BEFORE_FAULT_NS = 2_000_000_000
+
+
+def gone_astray(keeps: Collection[str], before: State, after: State) -> list[str]:
+    """Return which of the engines that were to keep their primary did not, and who leads instead.
+
+    Each promotion of Postgres begins a timeline.
+    """
+    found: list[str] = []
+    old, new = before.postgres, after.postgres
+    if "postgres" in keeps and (old.primary, old.timeline) != (new.primary, new.timeline):
+        found.append(
+            f"Postgres' primary: {old.primary} on timeline {old.timeline} -> {new.primary} on timeline {new.timeline}"
+        )
+    was, now = before.redis, after.redis
+    if "redis" in keeps and was.primary != now.primary:
+        found.append(f"Redis' primary: {was.primary} -> {now.primary}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,7 @@ class TrialRun:
         self._feed = stage.pod.feed
         self._name = f"{fault.name}-{number}"
         self._rates = stage.pod.rates_per_second
+        self._undone_ns = 0
 
     def run(self) -> Outcome:
         """Run it; `HmsError` only where it could not be run. Whatever happens, the fault is undone."""
@@ -56,11 +73,12 @@ class TrialRun:
         self._say("steady" if before.ok else before.detail)
         steady_ns = self._stage.pod.far_ns()
         broken = self._break() if before.ok else (None, Proof(False, "not injected: no steady state before"))
+        was_steady = before.ok
         if broken[0]:
             before = self._still(before, steady_ns, broken[0].at_ns)
-        after = self._until_recovered(broken[0]) if broken[0] else Steady(ok=False, detail="nothing was injected")
+        after = self._recover(broken[0]) if was_steady else Steady(ok=False, detail="nothing was injected")
         if after.ok:
-            self._tell(steady_since_ns(self._feed, self._name), STEADY)
+            self._tell(max(steady_since_ns(self._feed, self._name), self._undone_ns), STEADY)
         end_ns = self._stage.pod.far_ns()
         self._stage.pod.want("")
         stopped = self._wait(lambda feed: feed.stopped.get(self._name), READ_BACK_SECONDS)
@@ -71,17 +89,35 @@ class TrialRun:
         return Outcome(self._record(broken, (before, after), stopped, end_ns), files)
 
     def _break(self) -> Broken:
+        """Break it and prove it, let it last, and put it right whatever happens.
+
+        What keeps a fault from being done or proved is this trial's, which then counts for nothing. A fault that cannot
+        be put right is an `HmsError`: no other drill has anything to seek there.
+        """
         injection: Injection | None = None
         try:
             injection = self._fault.inject(self._stage)
             proof = self._fault.prove(self._stage, injection)
-            self._say(f"{injection.target}: {proof.how}{'' if proof.proved else ' (not proved)'}")
             if proof.proved:
                 self._tell(self._stage.pod.far_ns(), f"{PROVED}{proof.how}")
-            return injection, proof
+            proof = self._fault.hold(self._stage, injection, proof)
+            self._say(f"{injection.target}: {proof.how}{'' if proof.proved else ' (not proved)'}")
+        except HmsError as error:
+            proof = Proof(False, f"{'not proved' if injection else 'not done'}: {error.message}")
+            self._say(proof.how)
         finally:
-            if injection is not None:
-                self._fault.undo(self._stage, injection)
+            self._undo()
+        return injection, proof
+
+    def _undo(self) -> None:
+        paid = self._stage.debts.settle(self._note)
+        self._undone_ns = self._stage.pod.far_ns() if paid else 0
+        if self._fault.cuts_off:
+            self._stage.pod.listen_anew()
+
+    def _note(self, what: str) -> None:
+        """Keep what the drill itself does, at the moment when it begins to."""
+        self._tell(self._stage.pod.far_ns(), what)
 
     def _still(self, before: Steady, steady_ns: int, fault_ns: int) -> Steady:
         """Return the steady state of before, unless it was lost while the fault was on its way."""
@@ -91,11 +127,21 @@ class TrialRun:
         self._say(f"no longer steady when the fault struck: {lost}")
         return Steady(ok=False, detail=f"no longer steady when the fault struck: {lost}")
 
-    def _until_recovered(self, injection: Injection) -> Steady:
+    def _recover(self, injection: Injection | None) -> Steady:
+        """Wait until all is as before, and note what was to stay and did not."""
+        seconds = self._fault.recovery_seconds
+        if injection is None:
+            return self._steadiness(seconds)
+        after = self._until_recovered(injection, seconds)
+        if after.ok:
+            for what in gone_astray(self._fault.keeps, injection.before, self._stage.state()):
+                self._say(f"did not stay: {what}")
+                self._note(f"did not stay: {what}")
+        return after
+
+    def _until_recovered(self, injection: Injection, seconds: float) -> Steady:
         """Wait until every writer has had a write acknowledged that was sent after the fault, then for steady state."""
-        recovered = self._wait(
-            lambda feed: True if self._all_acknowledged_since(feed, injection) else None, RECOVERY_SECONDS
-        )
+        recovered = self._wait(lambda feed: True if self._all_acknowledged_since(feed, injection) else None, seconds)
         if not recovered:
             silent = [
                 status.writer
@@ -103,7 +149,7 @@ class TrialRun:
                 if status.last_acknowledged_sent_ns <= injection.at_ns
             ]
             return Steady(ok=False, detail=f"nothing acknowledged since the fault: {', '.join(silent)}")
-        return self._steadiness(RECOVERY_SECONDS)
+        return self._steadiness(seconds)
 
     def _all_acknowledged_since(self, feed: Feed, injection: Injection) -> bool:
         statuses = feed.statuses.values()
@@ -114,7 +160,7 @@ class TrialRun:
         writers = len(self._rates)
         deadline = time.monotonic() + timeout_seconds
         while (left := deadline - time.monotonic()) > 0:
-            if not self._wait(lambda feed: not not_steady_because(feed, self._name, writers) or None, left):
+            if not self._wait(lambda feed: not self._reason(feed) or None, left):
                 break
             reason = self._stage.not_ready_because()
             if not reason:
@@ -122,12 +168,15 @@ class TrialRun:
                 said = f"{state.postgres.detail}; {state.redis.detail}; {writers} writers acknowledged throughout"
                 return Steady(ok=True, detail=said)
             time.sleep(READY_POLL_SECONDS)
-        reason = not_steady_because(self._feed, self._name, writers) or self._stage.not_ready_because()
+        reason = self._reason(self._feed) or self._stage.not_ready_because()
         return Steady(ok=False, detail=f"not steady within {timeout_seconds:g} s: {reason}")
 
     def _tell(self, at_ns: int, what: str) -> None:
         """Put an event of the drill's own on the timeline: the phases of a failover are read from there."""
         self._feed.add(Seen(at_ns=at_ns, source="drill", what=what))
+
+    def _reason(self, feed: Feed) -> str:
+        return not_steady_because(feed, self._name, len(self._rates), after_ns=self._undone_ns)
 
     def _say(self, what: str) -> None:
         self._progress(f"{self._name}: {what}")
@@ -187,3 +236,21 @@ class TrialRun:
             ),
             readers=stopped.readers,
         )
+
+
+def not_applicable(fault: Fault, number: int, reason: str) -> Trial:
+    """Return the record of a trial that this stack cannot have."""
+    never = Steady(ok=False, detail="not applicable")
+    return Trial(
+        drill=fault.name,
+        number=number,
+        fault=FaultRecord(
+            name=fault.name, target="", at_ns=0, clock_uncertainty_ns=0, proved=False, proof="not applicable"
+        ),
+        steady_before=never,
+        steady_after=never,
+        effective={},
+        events=(),
+        writers=(),
+        not_applicable=reason,
+    )

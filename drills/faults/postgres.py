@@ -1,136 +1,124 @@
-"""Faults of Postgres that the Kubernetes API alone can do."""
+"""Faults of Postgres and Patroni that are not those of any server."""
 
-from drills.faults.pods import delete_by_force, is_another
-from drills.faults.signals import kill_server
+from dataclasses import dataclass
+
+import msgspec
+
+from drills.debts import InPod
+from drills.faults.engine import POSTGRES, WITNESS_SECONDS, Member
+from drills.faults.fault import Fault
+from drills.faults.pods import claims_of, delete_by_force, is_another
+from drills.faults.signals import send
 from drills.stage import Injection, Proof, Stage
+from drills.storm import Storm
 from drills.wire import State
 from hms.errors import HmsError, KubectlError
+from hms.quantity import parse_bytes
 
-WITNESS_SECONDS = 20.0
-CONTAINER = "postgres"
 RENDERED_CONFIG = "/run/hms/patroni.yml"
+WAL = "/wal"
+FILLER = f"{WAL}/hms-drill-filler"
+STORM_FILE = "/tmp/storm.json"  # noqa: S108 - a path inside the pod
+STORM_SECONDS = 4.0
+STORM_PATIENCE_SECONDS = 60.0
+VOLUME_SECONDS = 60.0
+FULL_SECONDS = 30.0
+STATISTICS = "import os; d = os.statvfs('/wal'); print(d.f_frsize * d.f_blocks, d.f_frsize * d.f_bavail)"
+# Allocated at one stroke; what is left of the last blocks is written until the file system says that it is full.
+FILL = f"""
+import errno, os
+d = os.statvfs({WAL!r})
+fd = os.open({FILLER!r}, os.O_CREAT | os.O_WRONLY, 0o600)
+try:
+    os.posix_fallocate(fd, 0, d.f_frsize * d.f_bavail)
+    while True:
+        os.lseek(fd, 0, os.SEEK_END)
+        os.write(fd, bytes(4096))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
 
 
-def another_leads(state: State, injection: Injection) -> str | None:
-    """Return who leads instead of the target, as Patroni said after the fault."""
-    primary = state.postgres.primary
-    if state.at_ns > injection.at_ns and primary not in {"", injection.target}:
-        return f"{primary} leads instead of {injection.target}"
-    return None
-
-
-def postmaster_is_another(state: State, injection: Injection) -> str | None:
-    """Return how the target's own Patroni said after the fault that its postmaster is gone or started anew."""
-    old = injection.before.postgres.started.get(injection.target, "")
-    new = state.postgres.started.get(injection.target)
-    if state.at_ns <= injection.at_ns or new in {None, old}:
-        return None
-    return f"its postmaster was started {new}, before {old}" if new else "its postmaster is gone"
-
-
-def kill_postmaster(stage: Stage, target: str) -> Injection:
-    """Send SIGKILL to a member's postmaster."""
-    before = stage.state()
-    killed = kill_server(stage, target, CONTAINER, "postgres")
-    note = f"process {killed.process_id} is {'gone' if killed.gone else 'still there'}"
-    return Injection(target, killed.at_ns, killed.uncertainty_ns, before, (note,))
-
-
-class KillPrimary:
-    """SIGKILL of the primary's postmaster: its sessions die at once, Patroni lives and gives up the lock."""
-
-    name = "postgres-kill-primary"
-    does = "SIGKILL to the postmaster of the Postgres primary"
-    undone = "by Patroni, which starts the member again as a replica"
-    proved_by = "the process is gone; the member's postmaster has another start time, or another member leads"
-    stays_true = "every acknowledged write is on the new primary; Redis and reads go on"
-    seconds = 15.0
+@dataclass(frozen=True, kw_only=True)
+class KillPatroni(Fault):
+    """SIGKILL of Patroni on the primary: its container ends with it, and Postgres with the container."""
 
     def inject(self, stage: Stage) -> Injection:
-        """Kill the postmaster of the member that leads."""
-        return kill_postmaster(stage, stage.state().postgres.primary)
+        """Kill the Patroni of the member that leads."""
+        before = stage.state()
+        target = POSTGRES.primary(before)
+        killed = send(stage, target, POSTGRES.container, "patroni", which="child")
+        return Injection(target, killed.at_ns, killed.uncertainty_ns, before, (killed.note,))
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until Patroni itself says that the member's postmaster is not the one of before."""
-        seen = stage.until(
-            lambda state: another_leads(state, injection) or postmaster_is_another(state, injection), WITNESS_SECONDS
-        )
-        return Proof(seen is not None, f"{injection.notes[0]}; {seen or 'Patroni saw nothing of it'}")
-
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: Patroni starts the member again."""
+        """Wait until the member's server is another one, or another member leads."""
+        return POSTGRES.prove_gone(stage, injection, injection.notes[0])
 
 
-class KillReplica:
-    """SIGKILL of a synchronous replica's postmaster: commits must find their confirmation elsewhere."""
-
-    name = "postgres-kill-replica"
-    does = "SIGKILL to the postmaster of a synchronous Postgres replica"
-    undone = "by Patroni, which starts the member again"
-    proved_by = "the process is gone; the member's postmaster has another start time or none"
-    stays_true = "the primary stays; writes go on with the other replica's confirmation; nothing is lost"
-    seconds = 12.0
+@dataclass(frozen=True, kw_only=True)
+class FreezePatroni(Fault):
+    """SIGSTOP of Patroni alone: Postgres serves on, nobody renews its lease, and one day another one leads."""
 
     def inject(self, stage: Stage) -> Injection:
-        """Kill the postmaster of the first synchronous replica."""
-        return kill_postmaster(stage, first_replica(stage))
+        """Stop the Patroni of the member that leads."""
+        before = stage.state()
+        target = POSTGRES.primary(before)
+        stopped = send(stage, target, POSTGRES.container, "patroni", signal="STOP", which="child")
+        notes = (stopped.note, "stopped" if stopped.done else "")
+        return Injection(target, stopped.at_ns, stopped.uncertainty_ns, before, notes)
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until its own Patroni says that its postmaster is not the one of before."""
-        seen = stage.until(lambda state: postmaster_is_another(state, injection), WITNESS_SECONDS)
-        return Proof(seen is not None, f"{injection.notes[0]}; {seen or 'Patroni saw nothing of it'}")
+        """Take the kernel's word of the process."""
+        return Proof(bool(injection.notes[1]), injection.notes[0])
 
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: Patroni starts the member again."""
+    def hold(self, stage: Stage, injection: Injection, proof: Proof) -> Proof:
+        """Wait until another member leads."""
+        other = POSTGRES.wait_for_another(stage, injection)
+        return Proof(proof.proved, f"{proof.how}; {other or 'nobody else led'}")
 
 
-class DeletePrimary:
-    """The primary's pod is deleted by force: server, Patroni and address go at once, the volumes stay."""
-
-    name = "postgres-delete-primary"
-    does = "deletes the pod of the Postgres primary by force"
-    undone = "by the StatefulSet, which makes the pod again on the same volumes"
-    proved_by = "the API server has another pod or none by that name; its postmaster is gone, or another member leads"
-    stays_true = "every acknowledged write is on the new primary; Redis and reads go on"
-    seconds = 20.0
+@dataclass(frozen=True, kw_only=True)
+class KillBothReplicas(Fault):
+    """The postmasters of all synchronous replicas die, and their stopped Patronis do not start them again."""
 
     def inject(self, stage: Stage) -> Injection:
-        """Delete the pod of the member that leads."""
-        return delete_by_force(stage, stage.state().postgres.primary)
+        """Stop the Patroni of each synchronous replica, then kill the postmasters."""
+        before = stage.state()
+        replicas = POSTGRES.replicas(before)
+        stopped = [
+            send(stage, replica, POSTGRES.container, "patroni", signal="STOP", which="child") for replica in replicas
+        ]
+        killed = [send(stage, replica, POSTGRES.container, "postgres") for replica in replicas]
+        done = all(one.done for one in (*stopped, *killed))
+        notes = ("; ".join(one.note for one in (*stopped, *killed)), "done" if done else "")
+        return Injection(", ".join(replicas), stopped[0].at_ns, stopped[0].uncertainty_ns, before, notes)
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until Patroni says that the postmaster is gone, and ask the API server for the pod."""
-        seen = stage.until(
-            lambda state: another_leads(state, injection) or postmaster_is_another(state, injection), WITNESS_SECONDS
-        )
-        gone = is_another(stage, injection)
-        return Proof(bool(gone), "; ".join(filter(None, (gone or "the pod is the same", seen))))
+        """Take the kernel's word, and the primary's: no replica confirms its commits any more."""
 
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: the StatefulSet makes the pod again."""
+        def alone(state: State) -> str | None:
+            steady = state.postgres.steady or state.at_ns <= injection.at_ns
+            return None if steady else state.postgres.detail
+
+        seen = stage.until(alone, WITNESS_SECONDS)
+        return Proof(bool(injection.notes[1] and seen), f"{injection.notes[0]}; {seen or 'Patroni saw nothing of it'}")
 
 
-class Switchover:
+@dataclass(frozen=True, kw_only=True)
+class Switchover(Fault):
     """A planned switchover, as before maintenance: the primary hands over to a synchronous replica."""
-
-    name = "postgres-switchover"
-    does = "asks Patroni for a switchover to a synchronous replica"
-    undone = "by Patroni, which makes the old primary a replica"
-    proved_by = "the replica that was chosen leads"
-    stays_true = "nothing is lost; writes stop for the hand-over alone"
-    seconds = 15.0
 
     def inject(self, stage: Stage) -> Injection:
         """Ask for the switchover in the primary's own container."""
         before = stage.state()
-        target, candidate = before.postgres.primary, first_replica(stage)
+        target, candidate = POSTGRES.primary(before), POSTGRES.replicas(before)[0]
         at_ns, uncertainty_ns = stage.moment()
         command = [
             "patronictl", "-c", RENDERED_CONFIG, "switchover", stage.inventory.postgres.scope,
             "--primary", target, "--candidate", candidate, "--force",
         ]  # fmt: skip
         try:
-            stage.kubectl.exec(target, CONTAINER, command, timeout_seconds=60)
+            stage.kubectl.exec(target, POSTGRES.container, command, timeout_seconds=60)
         except KubectlError as error:
             raise HmsError(f"switchover from {target} to {candidate}: {error.message}") from error
         return Injection(target, at_ns, uncertainty_ns, before, (candidate,))
@@ -138,19 +126,93 @@ class Switchover:
     def prove(self, stage: Stage, injection: Injection) -> Proof:
         """Wait until the chosen member leads."""
         candidate = injection.notes[0]
-        seen = stage.until(
-            lambda state: another_leads(state, injection) if state.postgres.primary == candidate else None,
-            WITNESS_SECONDS,
-        )
+
+        def leads(state: State) -> str | None:
+            return POSTGRES.another_leads(state, injection) if state.postgres.primary == candidate else None
+
+        seen = stage.until(leads, WITNESS_SECONDS)
         return Proof(seen is not None, seen or f"{candidate} does not lead")
 
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: it was meant."""
+
+@dataclass(frozen=True, kw_only=True)
+class LoseVolumes(Fault):
+    """A member's pod and volume claims are deleted: it comes back with nothing, and must copy another's data."""
+
+    member: Member
+
+    def inject(self, stage: Stage) -> Injection:
+        """Delete the member's claims and its pod."""
+        target = POSTGRES.member(stage.state(), self.member)
+        return delete_by_force(stage, [target], claims=claims_of(stage.kubectl, target))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Wait until the API server has no claim and no pod of before, and the engine says the same of the server."""
+        gone = stage.ask_until(lambda: is_another(stage, injection), VOLUME_SECONDS, every_seconds=1.0)
+        seen = POSTGRES.prove_gone(stage, injection, injection.target)
+        return Proof(bool(gone) and seen.proved, f"{gone or 'pod or claims are the same'}; {seen.how}")
 
 
-def first_replica(stage: Stage) -> str:
-    """Return a synchronous replica; `HmsError` if there is none."""
-    state = stage.state()
-    if not state.postgres.synchronous:
-        raise HmsError("Postgres has no synchronous replica now", remedy="Is the stack in its steady state?")
-    return state.postgres.synchronous[0]
+@dataclass(frozen=True, kw_only=True)
+class FillWal(Fault):
+    """The volume of the primary's write-ahead log is full: it can log nothing more, and must not acknowledge it."""
+
+    def not_applicable_because(self, stage: Stage) -> str:
+        """Refuse where the volume has no size of its own: it would be the machine's disk that is filled."""
+        try:
+            target = POSTGRES.primary(stage.until(lambda state: state, WITNESS_SECONDS) or stage.state())
+            said = stage.kubectl.exec(target, POSTGRES.container, ["python3", "-c", STATISTICS]).split()
+            claim = stage.kubectl.get("pvc", next(name for name in claims_of(stage.kubectl, target) if "wal" in name))
+        except (KubectlError, StopIteration) as error:
+            return f"the WAL volume's size cannot be asked: {error}"
+        promised = parse_bytes(claim["status"]["capacity"]["storage"])
+        if int(said[0]) > 2 * promised:
+            return (
+                f"the WAL volume is promised {promised >> 20} MiB and lies on a disk of {int(said[0]) >> 20} MiB that "
+                "is not its own: filling it would fill the machine's"
+            )
+        return ""
+
+    def inject(self, stage: Stage) -> Injection:
+        """Fill what is left of the volume with a file."""
+        before = stage.state()
+        target = POSTGRES.primary(before)
+        does = "remove the file that fills the WAL volume"
+        stage.owe(InPod(pod=target, container=POSTGRES.container, argv=("rm", "-f", FILLER), does=does))
+        at_ns, uncertainty_ns = stage.moment()
+        said = stage.kubectl.exec(target, POSTGRES.container, ["python3", "-c", FILL]).strip()
+        return Injection(target, at_ns, uncertainty_ns, before, (said,))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Take the file system's own error, and wait for what Postgres makes of it."""
+        seen = POSTGRES.wait_for_another(stage, injection, FULL_SECONDS)
+        full = injection.notes[0] == "ENOSPC"
+        return Proof(full, f"writing to the volume: {injection.notes[0]}; {seen or 'the primary is the same'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionStorm(Fault):
+    """Five times as many sessions as the server allows are asked for at once, and those that are given are kept."""
+
+    times: int = 5
+
+    def inject(self, stage: Stage) -> Injection:
+        """Start the storm in the drill's pod, beside the writers' container."""
+        before = stage.state()
+        target = POSTGRES.primary(before)
+        sessions = self.times * int(stage.inventory.postgres.settings["max_connections"])
+        command = f"rm -f {STORM_FILE}; exec python -m drills.storm {target} {sessions} {STORM_SECONDS:g} {STORM_FILE}"
+        at_ns, uncertainty_ns = stage.moment()
+        stage.pod.start(command)
+        return Injection(target, at_ns, uncertainty_ns, before, ())
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Wait for the storm's own count: the server must have refused sessions because it had too many."""
+
+        def count() -> Storm | None:
+            said = stage.pod.read(STORM_FILE)
+            return msgspec.json.decode(said, type=Storm) if said else None
+
+        storm = stage.ask_until(count, STORM_PATIENCE_SECONDS, every_seconds=0.5)
+        if storm is None:
+            return Proof(False, f"the storm did not end within {STORM_PATIENCE_SECONDS:g} s")
+        return Proof(storm.too_many > 0, storm.in_words())

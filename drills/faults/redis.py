@@ -1,128 +1,67 @@
-"""Faults of Redis that the Kubernetes API alone can do."""
+"""Faults of Redis and its Sentinels that are not those of any server."""
 
+from dataclasses import dataclass
+
+from drills.debts import InPod
+from drills.faults.engine import REDIS, WITNESS_SECONDS
+from drills.faults.fault import Fault
 from drills.faults.pods import delete_by_force, is_another
-from drills.faults.signals import kill_server
+from drills.faults.signals import send
 from drills.stage import Injection, Proof, Stage
-from drills.wire import State
 from hms.errors import HmsError
 
-WITNESS_SECONDS = 20.0
-CONTAINER = "redis"
-# In the container's own shell, whose library reads the password from its file.
-FAILOVER = '. /opt/hms/lib.sh && ask 127.0.0.1 "$1" "SENTINEL FAILOVER $2"'
+SENTINEL = "sentinel"
+SENTINEL_PROCESS = "redis-sentinel"
+GONE_SECONDS = 10.0
+POLL_SECONDS = 0.3
+REMEMBERED_SECONDS = 15.0
+
+# In the containers' own shell, whose library reads the passwords from their files.
+ASK_SENTINEL = '. /opt/hms/lib.sh && ask 127.0.0.1 "$1" "$2"'
+AS_DRILL = """
+. /opt/hms/lib.sh
+{ printf 'AUTH drill %s\\n' "$(secret drill-password)"; cat; } | timeout "$2" redis-cli -h 127.0.0.1 -p "$1" --raw
+"""
+# Whoever is the primary by then does it; the others say that they are read-only.
+CLEAR = """
+. /opt/hms/lib.sh
+commands=$(cat)
+for address in $(awk '{ print $2 }' "$config/nodes"); do
+    { printf 'AUTH drill %s\\n' "$(secret drill-password)"; printf '%s\\n' "$commands"; } |
+        timeout 3 redis-cli -h "$address" -p "$1" --raw || true
+done
+"""
+EMPTY = """
+echo "$(ls /data/appendonlydir | wc -l) files of its log are removed"
+rm -rf /data/appendonlydir /data/*.rdb
+"""
+# One key a call: a single long script would be another fault, a node that does not answer.
+FILLER = "drill:filler"
+FILL_BYTES = 1 << 20
+FILL = f"""EVAL "return redis.call('SET', KEYS[1], string.rep('x', {FILL_BYTES}))" 1 {FILLER}:%d\n"""
+FILL_SECONDS = 30
+# By the processor's clock, the only one that goes on within a script: TIME is that of the script's beginning.
+SLOW = (
+    'EVAL "local s = os.clock(); repeat until os.clock() - s >= %d / 1000; '
+    'return math.floor((os.clock() - s) * 1000000)" 0\n'
+)
+SLOW_MS = 400
+SLOW_TIMES = 5
 
 
-def another_is_master(state: State, injection: Injection) -> str | None:
-    """Return who is master instead of the target, as the nodes said after the fault."""
-    primary = state.redis.primary
-    if state.at_ns > injection.at_ns and primary not in {"", injection.target}:
-        return f"{primary} is master instead of {injection.target}"
-    return None
+def ask_as_drill(stage: Stage, node: str, commands: str, *, timeout_seconds: int = 10) -> list[str]:
+    """Send commands to a node as the drill's user, from inside its container, and return the lines of the answers."""
+    argv = ["bash", "-c", AS_DRILL, "bash", str(stage.inventory.redis.port), str(timeout_seconds)]
+    said = stage.kubectl.exec(node, REDIS.container, argv, stdin=commands, timeout_seconds=timeout_seconds + 10)
+    first, *rest = said.splitlines() or [""]
+    if first != "OK":
+        raise HmsError(f"{node}: the drill's user is refused: {first or 'no answer'}")
+    return rest
 
 
-def started_anew(state: State, injection: Injection) -> str | None:
-    """Return how the target said after the fault that it was started anew."""
-    old = injection.before.redis.run_ids.get(injection.target, "")
-    new = state.redis.run_ids.get(injection.target)
-    if state.at_ns <= injection.at_ns or new in {None, old}:
-        return None
-    return f"it answers as run {str(new)[:8]}, before {old[:8]}"
-
-
-def kill_redis(stage: Stage, target: str) -> Injection:
-    """Send SIGKILL to a node's server."""
-    before = stage.state()
-    killed = kill_server(stage, target, CONTAINER, "redis-server")
-    note = f"process {killed.process_id} is {'gone' if killed.gone else 'still there'}"
-    return Injection(target, killed.at_ns, killed.uncertainty_ns, before, (note,))
-
-
-class KillPrimary:
-    """SIGKILL of the primary's server: its connections die at once, its data is what it had written."""
-
-    name = "redis-kill-primary"
-    does = "SIGKILL to redis-server of the Redis primary"
-    undone = "by the node's own start script, which joins it as a replica of whoever was promoted"
-    proved_by = "the process is gone; the node answers with another run id, or another one is master"
-    stays_true = "writes go on within the Sentinels' time; Postgres loses nothing; the app answers"
-    seconds = 12.0
-
-    def inject(self, stage: Stage) -> Injection:
-        """Kill the server of the node that is master."""
-        return kill_redis(stage, stage.state().redis.primary)
-
-    def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until the node itself answers with another run id, or another node is master."""
-        seen = stage.until(
-            lambda state: started_anew(state, injection) or another_is_master(state, injection), WITNESS_SECONDS
-        )
-        return Proof(seen is not None, f"{injection.notes[0]}; {seen or 'no node saw anything of it'}")
-
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: the node starts again by itself."""
-
-
-class KillReplica:
-    """SIGKILL of a replica's server: the primary must go on with the other one."""
-
-    name = "redis-kill-replica"
-    does = "SIGKILL to redis-server of a Redis replica"
-    undone = "by the node's own start script"
-    proved_by = "the process is gone; the node answers with another run id"
-    stays_true = "the primary stays; writes go on; nothing is lost"
-    seconds = 10.0
-
-    def inject(self, stage: Stage) -> Injection:
-        """Kill the server of the first replica."""
-        replicas = stage.state().redis.replicas
-        if not replicas:
-            raise HmsError("Redis has no replica now", remedy="Is the stack in its steady state?")
-        return kill_redis(stage, replicas[0])
-
-    def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until the node itself answers with another run id."""
-        seen = stage.until(lambda state: started_anew(state, injection), WITNESS_SECONDS)
-        return Proof(seen is not None, f"{injection.notes[0]}; {seen or 'it answers as before'}")
-
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: the node starts again by itself."""
-
-
-class DeletePrimary:
-    """The primary's pod is deleted by force: server and address go at once, the volume stays."""
-
-    name = "redis-delete-primary"
-    does = "deletes the pod of the Redis primary by force"
-    undone = "by the StatefulSet, which makes the pod again on the same volume"
-    proved_by = "the API server has another pod or none by that name; the node has another run id, or another is master"
-    stays_true = "writes go on within the Sentinels' time; Postgres loses nothing; the app answers"
-    seconds = 20.0
-
-    def inject(self, stage: Stage) -> Injection:
-        """Delete the pod of the node that is master."""
-        return delete_by_force(stage, stage.state().redis.primary)
-
-    def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait until another node is master or this one answers anew, and ask the API server for the pod."""
-        seen = stage.until(
-            lambda state: another_is_master(state, injection) or started_anew(state, injection), WITNESS_SECONDS
-        )
-        gone = is_another(stage, injection)
-        return Proof(bool(gone), "; ".join(filter(None, (gone or "the pod is the same", seen))))
-
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: the StatefulSet makes the pod again."""
-
-
-class Failover:
+@dataclass(frozen=True, kw_only=True)
+class Failover(Fault):
     """A planned failover, as before maintenance: a Sentinel is asked to promote a replica."""
-
-    name = "redis-failover"
-    does = "asks a Sentinel for a failover of a healthy Redis primary"
-    undone = "by the Sentinels, which make the old primary a replica"
-    proved_by = "another node is master"
-    stays_true = "writes stop for the hand-over alone; Postgres loses nothing; the app answers"
-    seconds = 12.0
 
     def inject(self, stage: Stage) -> Injection:
         """Ask the first Sentinel, in its own container."""
@@ -130,16 +69,132 @@ class Failover:
         redis = stage.inventory.redis
         sentinel = stage.inventory.workload("sentinel").pods[0]
         at_ns, uncertainty_ns = stage.moment()
-        command = ["bash", "-c", FAILOVER, "bash", str(redis.sentinel_port), redis.master_name]
-        answer = stage.kubectl.exec(sentinel, "sentinel", command).strip()
+        answer = ask_sentinel(stage, sentinel, f"SENTINEL FAILOVER {redis.master_name}")
         if answer != "OK":
             raise HmsError(f"{sentinel}: SENTINEL FAILOVER {redis.master_name}: {answer or 'no answer'}")
-        return Injection(before.redis.primary, at_ns, uncertainty_ns, before, (f"{sentinel} said OK",))
+        return Injection(REDIS.primary(before), at_ns, uncertainty_ns, before, (f"{sentinel} said OK",))
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
         """Wait until another node is master."""
-        seen = stage.until(lambda state: another_is_master(state, injection), WITNESS_SECONDS)
-        return Proof(seen is not None, f"{injection.notes[0]}; {seen or 'the master is the same'}")
+        seen = REDIS.wait_for_another(stage, injection, WITNESS_SECONDS)
+        return Proof(bool(seen), f"{injection.notes[0]}; {seen or 'the master is the same'}")
 
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        """Do nothing: it was meant."""
+
+def ask_sentinel(stage: Stage, sentinel: str, command: str) -> str:
+    """Return what a Sentinel answers to a command."""
+    argv = ["bash", "-c", ASK_SENTINEL, "bash", str(stage.inventory.redis.sentinel_port), command]
+    return stage.kubectl.exec(sentinel, SENTINEL, argv).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebornEmpty(Fault):
+    """The primary loses its files and its process at once: were it to start as an empty primary, all would be wiped."""
+
+    def inject(self, stage: Stage) -> Injection:
+        """Remove the primary's files, then kill its server before it can write them anew."""
+        before = stage.state()
+        target = REDIS.primary(before)
+        said = stage.kubectl.exec(target, REDIS.container, ["sh", "-c", EMPTY]).strip()
+        killed = send(stage, target, REDIS.container, REDIS.process)
+        return Injection(target, killed.at_ns, killed.uncertainty_ns, before, (f"{said}; {killed.note}",))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Wait until the node itself answers with another run id, or another node is master."""
+        return REDIS.prove_gone(stage, injection, injection.notes[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteSentinel(Fault):
+    """One Sentinel is gone: two still make a majority."""
+
+    def inject(self, stage: Stage) -> Injection:
+        """Delete the first Sentinel's pod, the one that suspects soonest."""
+        return delete_by_force(stage, [stage.inventory.workload("sentinel").pods[0]])
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Ask the API server for the pod."""
+        gone = stage.ask_until(lambda: is_another(stage, injection), GONE_SECONDS, every_seconds=POLL_SECONDS)
+        return Proof(bool(gone), gone or "the pod is the same")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoMajority(Fault):
+    """All Sentinels but one stand still, and the primary's server dies: nobody may promote another.
+
+    What is judged is what was acknowledged, and the gap, which lasts until the Sentinels go on. That nobody was
+    promoted meanwhile, and that the Sentinel left says it has no quorum, is the proof.
+    """
+
+    def inject(self, stage: Stage) -> Injection:
+        """Stop the Sentinels, ask the one that is left, and kill the primary's server."""
+        before = stage.state()
+        target = REDIS.primary(before)
+        left, *others = stage.inventory.workload("sentinel").pods
+        stopped = [send(stage, sentinel, SENTINEL, SENTINEL_PROCESS, signal="STOP") for sentinel in others]
+        killed = send(stage, target, REDIS.container, REDIS.process)
+        done = killed.done and all(one.done for one in stopped)
+        note = "; ".join(one.note for one in (*stopped, killed))
+        first = stopped[0]
+        return Injection(target, first.at_ns, first.uncertainty_ns, before, (note, left, "done" if done else ""))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Ask the Sentinel that is left whether it has a quorum, and watch that nobody is promoted."""
+        note, left, done = injection.notes
+        question = f"SENTINEL CKQUORUM {stage.inventory.redis.master_name}"
+
+        def without() -> str | None:
+            said = ask_sentinel(stage, left, question)
+            return said if said.startswith("NOQUORUM") else None
+
+        said = stage.ask_until(without, REMEMBERED_SECONDS, every_seconds=POLL_SECONDS)
+        promoted = REDIS.wait_for_another(stage, injection, 1.0)
+        how = f"{note}; {left} says {said or 'that it has a quorum'}; {promoted or 'nobody was promoted'}"
+        return Proof(bool(done and said and not promoted), how)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillMemory(Fault):
+    """The primary's memory is full of what may not be evicted: it must refuse, in words, and live."""
+
+    def inject(self, stage: Stage) -> Injection:
+        """Store keys without a time to live until the node says that it is out of memory."""
+        before = stage.state()
+        target = REDIS.primary(before)
+        count = int(stage.inventory.redis.settings["maxmemory"]) // FILL_BYTES + 1
+        names = " ".join(f"{FILLER}:{number}" for number in range(count))
+        stage.owe(
+            InPod(
+                pod=target, container=REDIS.container, does="remove what fills the memory",
+                argv=("bash", "-c", CLEAR, "bash", str(stage.inventory.redis.port)), stdin=f"UNLINK {names}\n",
+            )
+        )  # fmt: skip
+        at_ns, uncertainty_ns = stage.moment()
+        commands = "".join(FILL % number for number in range(count))
+        said = ask_as_drill(stage, target, commands, timeout_seconds=FILL_SECONDS)
+        stored = sum(line == "OK" for line in said)
+        refused = next((line for line in said if line.startswith("OOM")), "")
+        return Injection(target, at_ns, uncertainty_ns, before, (f"{stored} MiB stored", refused))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Take the server's own words."""
+        stored, refused = injection.notes
+        return Proof(bool(refused), f"{stored}, then: {refused or 'nothing was refused'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowCommand(Fault):
+    """A command blocks the primary for 400 ms, again and again: it is slow, not dead, and must stay."""
+
+    def inject(self, stage: Stage) -> Injection:
+        """Run a script that does nothing until the processor has worked on it for so long."""
+        before = stage.state()
+        target = REDIS.primary(before)
+        at_ns, uncertainty_ns = stage.moment()
+        said = ask_as_drill(stage, target, (SLOW % SLOW_MS) * SLOW_TIMES, timeout_seconds=20)
+        return Injection(target, at_ns, uncertainty_ns, before, tuple(said))
+
+    def prove(self, stage: Stage, injection: Injection) -> Proof:
+        """Take the server's own word: how long each of the scripts kept its only thread."""
+        blocked = [int(note) for note in injection.notes if note.isdigit()]
+        proved = len(blocked) == SLOW_TIMES and min(blocked) >= SLOW_MS * 1000
+        return Proof(proved, f"blocked for {', '.join(f'{us / 1000:.0f} ms' for us in blocked) or 'no time'}")

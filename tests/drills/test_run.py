@@ -63,7 +63,7 @@ def test_two_drills_on_one_stack_are_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_list_says_what_each_drill_does() -> None:
-    shown = CliRunner().invoke(drill, ["list"]).output
+    shown = " ".join(CliRunner().invoke(drill, ["list"]).output.split())
     rows = json.loads(CliRunner().invoke(drill, ["list", "--json"]).output)
     assert [row["name"] for row in rows] == list(DRILLS)
     for name, fault in DRILLS.items():

@@ -36,7 +36,7 @@ def test_the_oldest_of_its_name_is_killed_and_the_moment_is_before(tmp_path: Pat
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     words = in_a_container(tmp_path, as_first=False)
     after = time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert (words[0], words[3:]) == ("killing", [boot_id(), "gone"])
+    assert (words[0], words[3:]) == ("sending", [boot_id(), "gone"])
     assert before - 0.01 <= float(words[2]) <= after
 
 

@@ -1,11 +1,13 @@
 """A trial's course, on a pod that says what a test wants said."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
+from drills.debts import Debts, InPod
 from drills.faults.fault import Fault
 from drills.feed import Feed
 from drills.pod import DrillPod
@@ -66,17 +68,22 @@ class ScriptedFault:
     does = "breaks it"
     undone = proved_by = stays_true = "-"
     seconds = 1.0
+    keeps = frozenset({"postgres"})
+    cuts_off = False
+    lasts_seconds = 0.0
+    recovery_seconds = 5.0
 
     def __init__(self, pod: ScriptedPod, *, proved: bool = True, unsteady_before: bool = False) -> None:
         self.pod = pod
         self.proved = proved
         self.unsteady_before = unsteady_before
-        self.undone_times = 0
-        self.defect: Exception | None = None
+        self.defect: BaseException | None = None
+        self.primary_after = "postgres-0"
 
     def inject(self, stage: Stage) -> Injection:
         if self.unsteady_before:
             self.pod.feed.add(state(20.2, postgres=postgres_state(steady=False)))
+        stage.owe(InPod(pod="postgres-0", container="c", argv=("true",), does="mend it"))
         return Injection("postgres-0", 20_400_000_000, 7, stage.state(), ())
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
@@ -85,16 +92,16 @@ class ScriptedFault:
         self.pod.feed.add(Seen(at_ns=20_600_000_000, source="patroni", what="postgres-1 leads"))
         for message in (
             state(20.5, postgres=postgres_state(steady=False)),
-            state(22),
+            state(22, postgres=postgres_state(primary=self.primary_after)),
             status(24.5, trial=NAME, failed_at=22),
-            state(24.5),
+            state(24.5, postgres=postgres_state(primary=self.primary_after)),
         ):
             self.pod.feed.add(message)
-        self.pod.now_ns = 25_000_000_000
+        self.pod.now_ns = 22_100_000_000
         return Proof(self.proved, "seen")
 
-    def undo(self, stage: Stage, injection: Injection) -> None:
-        self.undone_times += 1
+    def hold(self, stage: Stage, injection: Injection, proof: Proof) -> Proof:
+        return proof
 
 
 class Quiet:
@@ -106,13 +113,30 @@ class Quiet:
 class ReadyKubectl(Kubectl):
     """An API server whose workloads are all ready."""
 
+    mended: ClassVar[list[Sequence[str]]] = []
+
     def get(self, *arguments: str, timeout_seconds: float = 30.0) -> dict[str, Any]:
         return {"items": []}
+
+    def exec(
+        self, pod: str, container: str, argv: Sequence[str], *, stdin: str | None = None, timeout_seconds: float = 30.0
+    ) -> str:
+        self.mended.append(argv)
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the debts of a test are, and that nothing has been mended yet."""
+    monkeypatch.setattr(ReadyKubectl, "mended", [])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "owed.json"
 
 
 def run(fault: ScriptedFault, said: list[str] | None = None) -> Outcome:
     kubectl = ReadyKubectl(Path("k"), "c")
-    stage = Stage(inventory(), kubectl, cast(DrillPod, fault.pod))
+    debts = Debts(Path("owed.json"), kubectl)
+    stage = Stage(inventory(), kubectl, cast(DrillPod, fault.pod), debts)
     lines = said if said is not None else []
     trial = TrialRun(stage, cast(Fault, fault), cast(Routing, Quiet()), number=1, progress=lines.append)
     return trial.run()
@@ -129,11 +153,19 @@ def test_the_course_of_a_trial() -> None:
         ("drill", "breaks it: postgres-0"),
         ("patroni", "postgres-1 leads"),
         ("writer postgres", "3 arrivals were not sent: too many were under way"),
+        ("drill", "mend it in postgres-0"),
     ]
     assert trial.effective == {"patroni ttl in the leader's record": "20"}
     assert [(writer.name, writer.authoritative) for writer in trial.writers] == [("postgres", "postgres-1")]
-    assert fault.undone_times == 1
+    assert ReadyKubectl.mended == [("true",)]
     assert said[0] == f"{NAME}: steady"
+
+
+def test_what_was_to_stay_and_did_not_is_said() -> None:
+    fault = ScriptedFault(ScriptedPod())
+    fault.primary_after = "postgres-1"
+    what = "did not stay: Postgres' primary: postgres-0 on timeline 1 -> postgres-1 on timeline 1"
+    assert what in [event.what for event in run(fault).trial.events]
 
 
 def test_a_fault_that_was_not_proved_says_so() -> None:
@@ -148,12 +180,23 @@ def test_steadiness_lost_before_the_fault_voids_the_trial() -> None:
     assert trial.steady_before.detail == "no longer steady when the fault struck: no member leads"
 
 
-def test_whatever_happens_the_fault_is_undone() -> None:
-    fault = ScriptedFault(ScriptedPod())
+def test_what_cannot_be_proved_is_undone_and_the_run_goes_on() -> None:
+    pod = ScriptedPod()
+    fault = ScriptedFault(pod)
     fault.defect = HmsError("cannot look")
-    with pytest.raises(HmsError, match="cannot look"):
+    fault.recovery_seconds = 0.1
+    trial = run(fault).trial
+    assert (trial.fault.proved, trial.fault.proof) == (False, "not proved: cannot look")
+    assert ReadyKubectl.mended == [("true",)]
+
+
+def test_whatever_happens_the_fault_is_undone(owed: Path) -> None:
+    fault = ScriptedFault(ScriptedPod())
+    fault.defect = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
         run(fault)
-    assert fault.undone_times == 1
+    assert ReadyKubectl.mended == [("true",)]
+    assert not owed.exists()
 
 
 def test_a_program_that_failed_ends_the_trial() -> None:

@@ -1,0 +1,12 @@
+"""The families of faults, each drill with its words and figures: data over the classes beside this folder.
+
+May import: hms.
+"""
+
+from drills.faults.families.app import APP
+from drills.faults.families.cluster import CLUSTER
+from drills.faults.families.node import NODE
+from drills.faults.families.postgres import POSTGRES
+from drills.faults.families.redis import REDIS
+
+__all__ = ["APP", "CLUSTER", "NODE", "POSTGRES", "REDIS"]
