@@ -25,8 +25,9 @@ class Fault(ABC):
 
     `name` is the drill's, too. `seconds` is about what a trial of it takes, for `hms drill list`. A fault that does not
     undo itself notes what it owes (`Stage.owe`) before it breaks anything; all that is owed is paid after `hold`, which
-    ends `lasts_seconds` after the fault struck unless the fault knows better. `touches` is what it breaks, so that two at a time are never of one thing;
-    `keeps` are the engines whose primary must stay. What `cuts_off` keeps the drill's pod from being heard meanwhile.
+    ends `lasts_seconds` after the fault struck unless the fault knows better. `touches` is what it breaks, so that two
+    at a time are never of one thing; `keeps` are the engines whose primary must stay. One that `cuts_off` keeps the
+    drill's pod from being heard meanwhile.
     """
 
     name: str

@@ -152,8 +152,10 @@ def test_the_course_of_a_trial() -> None:
     assert [(event.source, event.what) for event in trial.events] == [
         ("drill", "breaks it: postgres-0"),
         ("patroni", "postgres-1 leads"),
-        ("writer postgres", "3 arrivals were not sent: too many were under way"),
+        ("drill", "proved: seen"),
         ("drill", "mend it in postgres-0"),
+        ("drill", "steady from here on"),
+        ("writer postgres", "3 arrivals were not sent: too many were under way"),
     ]
     assert trial.effective == {"patroni ttl in the leader's record": "20"}
     assert [(writer.name, writer.authoritative) for writer in trial.writers] == [("postgres", "postgres-1")]
