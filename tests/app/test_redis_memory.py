@@ -16,7 +16,7 @@ from app.settings import from_environment
 from hms.bench.redis_group import RedisGroup
 
 LIMIT_BYTES = 16 * 1024 * 1024
-VALUE = b"x" * 16_384
+VALUE = b"x" * 131_072
 
 
 @given(st.lists(st.floats(0, 1.2), max_size=30))
