@@ -1,6 +1,9 @@
-"""Does the stack survive? One fault at a time, a ledger of every write, and the reckoning.
+"""Does the stack survive? One fault at a time or two, a ledger of every write, and the reckoning.
 
-    catalogue.py   the drills by name            faults/    a file for each family of faults
+    catalogue.py   the drills by name            faults/    what can be broken, and how; the drills as data over it
+    chance.py      a schedule from a seed        machines.py     the machines of a test cluster, where there is one
+    debts.py       what must be put right, on disk before it is broken; paid even if the drill was killed
+    storm.py       in the pod: more sessions than Postgres allows
     run.py         a run: lock, pod, trials      trial.py   steady state, fault, recovery, steady state, ledgers
     pod.py         the pod that writes           steadiness.py   when the stack is steady, and why it is not
     feed.py        what the pod says             routing.py      what the API server says of the primary's address
@@ -11,7 +14,7 @@
 `faults/`, `trial.py` and their like run beside the user; `writer/` and `observer/` in the cluster, on one clock, from
 the image `loadgen`. What passes between them is `wire.py`. Nothing here judges: the evidence does, by `hms judge`.
 
-A further drill is a class in `faults/` (the protocol is `faults/fault.py`) and a line in `catalogue.py`.
+A further drill is an entry in `faults/families/`, over a class in `faults/` (the protocol is `faults/fault.py`).
 
 May import: hms.
 """
