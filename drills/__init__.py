@@ -9,6 +9,8 @@
     feed.py        what the pod says             routing.py      what the API server says of the primary's address
     clock.py       the way to the pod's clock    summary.py      a trial in a line for each writer
     writer/        in the pod: open loop, ledger, what every node has afterwards
+    reader/        in the pod, beside the writers: what was read, what failed, how stale it was
+    control.py     writes that are lost on purpose, beside the stack: is it noticed?
     observer/      in the pod: what Patroni, Redis and the Sentinels say, and when
 
 `faults/`, `trial.py` and their like run beside the user; `writer/` and `observer/` in the cluster, on one clock, from

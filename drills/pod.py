@@ -171,12 +171,13 @@ class DrillPod:
         *,
         progress: Progress,
         nodes: tuple[str, ...] = (),
+        document: dict[str, Any] | None = None,
     ) -> None:
         self._kubectl = kubectl
         self._inventory = inventory
         self._settings = settings
         self._progress = progress
-        self._nodes = nodes
+        self._document = manifest(inventory, settings, nodes=nodes) if document is None else document
         self._followers: list[Follower] = []
         self.feed = Feed()
         self.rates_per_second = settings.rates_per_second
@@ -198,7 +199,7 @@ class DrillPod:
 
     def _start(self) -> None:
         remove_leftover(self._kubectl)
-        document = manifest(self._inventory, self._settings, nodes=self._nodes)
+        document = self._document
         self._kubectl.run("create", "-f", "-", stdin=json.dumps(document))
         try:
             self._kubectl.run(
@@ -211,7 +212,10 @@ class DrillPod:
                 remedy="Is the image loadgen on every node (`hms images`), and has the quota room for a drill?",
             ) from error
         self.node = str(self._kubectl.get("pod", NAME)["spec"]["nodeName"])
+        there = {container["name"] for container in document["spec"]["containers"]}
         for container in ("writer", "observer"):
+            if container not in there:
+                continue
             command = self._kubectl.command("logs", "--follow", NAME, "-c", container)
             self._followers.append(Follower(command, Deduplicator(self.feed.add).line, name=f"logs {container}"))
         self._compare_clocks()

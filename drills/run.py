@@ -71,7 +71,7 @@ def run_faults(
     progress: Progress,
 ) -> None:
     """Run a trial of each fault, one after the other; contract as `run_drills`, whose checks were made."""
-    with _alone(kubectl, inventory), Session(kubectl, inventory, progress) as session:
+    with alone(kubectl, inventory), Session(kubectl, inventory, progress) as session:
         for fault in faults:
             _run_until_steady(session, fault, evidence, progress)
 
@@ -178,7 +178,7 @@ def _next_number(evidence: EvidenceDirectory, drill: str) -> int:
 
 
 @contextmanager
-def _alone(kubectl: Kubectl, inventory: Inventory) -> Iterator[None]:
+def alone(kubectl: Kubectl, inventory: Inventory) -> Iterator[None]:
     """Hold the lock on drilling this stack from this machine; `UsageError` where another drill has it."""
     path = _place(kubectl, inventory, "lock")
     path.parent.mkdir(parents=True, exist_ok=True)

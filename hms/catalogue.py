@@ -78,6 +78,8 @@ def claim_problems(claim: Claim) -> Iterator[str]:
         yield f"bound {claim.bound}: must be finite"
     if claim.minimum_runs < 1:
         yield f"minimum_runs {claim.minimum_runs}: must be at least 1"
+    if claim.proof_runs is not None and not 1 <= claim.proof_runs <= claim.minimum_runs:
+        yield f"proof_runs {claim.proof_runs}: must be from 1 to minimum_runs, {claim.minimum_runs}"
     for name in ("id", "statement", "source"):
         if not getattr(claim, name).strip():
             yield f"{name}: must not be empty"

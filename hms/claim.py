@@ -21,6 +21,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     those given there (a latency that was met at a lower rate than stated says nothing).
 
     `source` says who made the statement first. Below `minimum_runs` conclusive runs the verdict is INCONCLUSIVE.
+    `proof_runs` is set where a short proof (`hms prove`) makes the statement too: so many runs are its minimum there.
     A claim whose `counts_losses` is set is reported with the 95 % bound on its rate that the number of runs allows.
     """
 
@@ -35,11 +36,26 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bound: float
     unit: str
     minimum_runs: int = 1
+    proof_runs: int | None = None
     counts_losses: bool = False
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All claims that a run is judged by, in the order of their ids: the content of `claims.json`."""
+    """The claims that a run is judged by, in the order of their ids: the content of `claims.json`.
+
+    `left_out` are the ids of those that a short proof does not make; empty in a full catalogue.
+    """
 
     schema: Literal[1] = 1
     claims: tuple[Claim, ...]
+    left_out: tuple[str, ...] = ()
+
+    def short_proof(self) -> "Catalogue":
+        """Return the claims that a short proof makes, each with its minimum of runs there, and what is left out."""
+        kept = tuple(
+            msgspec.structs.replace(claim, minimum_runs=claim.proof_runs)
+            for claim in self.claims
+            if claim.proof_runs is not None
+        )
+        names = {claim.id for claim in kept}
+        return Catalogue(claims=kept, left_out=tuple(claim.id for claim in self.claims if claim.id not in names))

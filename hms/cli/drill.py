@@ -8,6 +8,7 @@ import msgspec
 
 from drills.catalogue import DRILLS, FAULTS, total_seconds
 from drills.chance import MOST_FAULTS, draw
+from drills.control import run_control
 from drills.faults.fault import NEEDS, Fault
 from drills.run import check_request, run_faults
 from hms.cli.target import RunningTarget, say, target_options
@@ -88,5 +89,19 @@ def run(
     say(f"{len(drawn) * trials} trials, about {total_seconds(drawn) * trials / 60:.0f} min on a quiet machine")
     evidence = target.begin("drill", out, seed=seed)
     run_faults(drawn * trials, inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
+    click.echo(evidence.path)
+    say(f"now: hms judge {evidence.path}")
+
+
+@drill.command()
+@target_options
+def control(target: RunningTarget, out: Path | None) -> None:
+    """Lose writes on purpose, beside the stack, and see that the reckoning notices.
+
+    A Redis of its own that acknowledges what it will lose meets the same writer, ledger and reckoning as every drill.
+    """
+    check_request((), trials=1, inventory=target.inventory)
+    evidence = target.begin("drill", out)
+    run_control(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
     click.echo(evidence.path)
     say(f"now: hms judge {evidence.path}")

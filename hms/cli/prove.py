@@ -39,5 +39,7 @@ def prove(as_json: bool, **choices: Any) -> None:
     else:
         click.echo(verdict_table(proof.catalogue.claims, proof.verdicts, colour=sys.stdout.isatty()))
         click.echo(f"\nreport    {proof.report}\nevidence  {proof.evidence}\ntook      {clock_text(proof.seconds)}")
+    if not proof.failed and not proof.counts:
+        raise BreachError("writes were made to be lost on purpose, and nothing shows that it was noticed: see control")
     if proof.failed:
         raise BreachError(f"{len(proof.failed)} of {len(proof.verdicts)} claims FAILED: {', '.join(proof.failed)}")

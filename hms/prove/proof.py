@@ -9,6 +9,8 @@ import msgspec
 from hms.claim import Catalogue
 from hms.verdict import Verdict
 
+CONTROL_CLAIM = "control-caught"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
@@ -24,6 +26,11 @@ class Proof:
     def failed(self) -> tuple[str, ...]:
         """The ids of the claims that FAILED."""
         return tuple(verdict.claim for verdict in self.verdicts if verdict.outcome == "FAILED")
+
+    @property
+    def counts(self) -> bool:
+        """Whether the negative control was caught losing writes: without that, nothing else here is worth anything."""
+        return any(v.claim == CONTROL_CLAIM and v.outcome == "PASSED" for v in self.verdicts)
 
     def as_data(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from drills.control import run_control
 from drills.run import run_drills
 from hms.catalogue import default_catalogue_directory, load_catalogue
 from hms.cluster import Cluster
@@ -82,6 +83,8 @@ class Prover:
                 self._plan.drills, trials=self._plan.trials, inventory=inventory, kubectl=kubectl,
                 evidence=self._evidence, progress=say,
             )  # fmt: skip
+        with self._progress.step("negative control"):
+            run_control(inventory=inventory, kubectl=kubectl, evidence=self._evidence, progress=say)
 
     def remove(self) -> None:
         """Remove the stack, and the cluster if a prove made it, and forget both."""
@@ -155,7 +158,7 @@ def prove(plan: ProvePlan) -> Proof:
     Raises `UsageError` and `InvalidSpecError` before anything is made where the plan, the stack's file or the catalogue
     is wrong, and what the failing step raised where one failed, after removing what was made (unless `plan.keep`).
     """
-    catalogue = load_catalogue(default_catalogue_directory())
+    catalogue = load_catalogue(default_catalogue_directory()).short_proof()
     home = ProveHome(plan.stack, plan.cluster if plan.own_cluster else str(plan.context))
     with _terminated_as_interrupted(), home.locked():
         goes_on = home.continues
@@ -221,7 +224,7 @@ def _refuse_unless_drills_allowed(plan: ProvePlan, home: ProveHome) -> None:
 
 
 def _count_steps(plan: ProvePlan) -> int:
-    provision, measure = 5, 3
+    provision, measure = 5, 4
     removal = 0 if plan.keep else 2 if plan.own_cluster else 1
     return provision + measure + removal
 

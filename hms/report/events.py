@@ -1,4 +1,4 @@
-"""A trial's events as a reader wants them: what matters, each once, and the phases of the failover. Pure.
+"""A trial's events as a reader wants them: what matters, each once. Pure.
 
 The sources and their words are those of the drills' observer; what it says in other words is shown as it is.
 """
@@ -19,22 +19,6 @@ TELLING = (
 )  # fmt: skip
 SAID = re.compile(r"(?P<who>[\w-]+): (?P<kind>\S+)(?P<rest>.*)")
 
-# Phase, source, and how its first event begins; a drill's family decides which of them are looked for.
-PHASES: dict[str, tuple[tuple[str, str, re.Pattern[str]], ...]] = {
-    "postgres": (
-        ("leader's key given up", "endpoints", re.compile(r"leader's key: \S+ -> none")),
-        ("new leader", "endpoints", re.compile(r"leader's key: none -> ")),
-        ("routed", "endpoints", re.compile(r"routed: nowhere -> ")),
-        ("promoted", "patroni", re.compile(r"\S+: role replica -> primary")),
-    ),
-    "redis": (
-        ("suspected", "sentinel", re.compile(r"\S+: \+sdown master ")),
-        ("agreed", "sentinel", re.compile(r"\S+: \+odown master ")),
-        ("promoted", "redis", re.compile(r"\S+: role replica -> master")),
-        ("published", "sentinel", re.compile(r"\S+: \+switch-master ")),
-    ),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
@@ -53,19 +37,6 @@ def shown_events(view: TrialView) -> list[ShownEvent]:
 def left_out(view: TrialView) -> int:
     """Return how many events after the fault are in the evidence and not shown."""
     return len(_after_fault(view)) - len(shown_events(view))
-
-
-def phases(view: TrialView) -> list[tuple[str, float]]:
-    """Return the phases that the sources saw, as (phase, seconds after the fault), in order of time."""
-    if view.trial is None:
-        return []
-    rules = PHASES.get(view.trial.drill.split("-")[0], ())
-    found: list[tuple[str, float]] = []
-    for name, source, pattern in rules:
-        first = next((e for e in _after_fault(view) if e.source == source and pattern.match(e.what)), None)
-        if first is not None:
-            found.append((name, (first.at_ns - view.trial.fault.at_ns) / SECOND_NS))
-    return sorted(found, key=lambda phase: phase[1])
 
 
 def _after_fault(view: TrialView) -> list[Event]:

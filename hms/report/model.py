@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
 
 from hms.claim import Claim
-from hms.derive_drill import WriterTrial, gap_start_ns, read_trial, read_writer
+from hms.derive_drill import WriterTrial, gap_start_ns, read_trial, read_writer, readable_ledgers
+from hms.derive_reads import ReaderTrial, read_reader
 from hms.errors import EvidenceError
 from hms.evidence import Check, Environment, LoadRun, Run, Step, Trial
 from hms.inventory import Inventory
 from hms.judge import concerns, values_of
 from hms.judgement import Judgement
 from hms.ledger import Gap, write_gap
+from hms.phases import Phase, phases
 from hms.verdict import Verdict
 
 T = TypeVar("T")
@@ -59,6 +61,29 @@ class WriterView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderView:
+    """One reader in one trial."""
+
+    held: ReaderTrial
+
+    @property
+    def name(self) -> str:
+        """Return the reader's name."""
+        return self.held.reader.name
+
+    @property
+    def gap_seconds(self) -> float | None:
+        """Return the read gap, infinite if it had not ended; None where no fault was injected."""
+        gap = self.held.gap
+        return None if gap is None else gap.seconds if gap.ended else math.inf
+
+    @property
+    def stale(self) -> int:
+        """Return how many answers lacked a write that they had to have."""
+        return sum(seconds > 0 for seconds in self.held.stale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialView:
     """One trial; what could not be read of it is in `damage`, a sentence each."""
 
@@ -66,6 +91,8 @@ class TrialView:
     trial: Trial | None
     writers: tuple[WriterView, ...]
     damage: tuple[str, ...]
+    readers: tuple["ReaderView", ...] = ()
+    phases: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +110,7 @@ class Report:
     damaged: tuple[str, ...]
     manifest_sha256: str
     file_count: int
+    left_out: tuple[str, ...] = ()
 
 
 def report_of(files: Mapping[str, bytes], judgement: Judgement, *, manifest_sha256: str) -> Report:
@@ -102,6 +130,7 @@ def report_of(files: Mapping[str, bytes], judgement: Judgement, *, manifest_sha2
         damaged=judgement.damaged,
         manifest_sha256=manifest_sha256,
         file_count=len(files),
+        left_out=judgement.catalogue.left_out,
     )
 
 
@@ -169,4 +198,14 @@ def _trial(files: Mapping[str, bytes], run: str) -> TrialView:
             continue
         gap = write_gap(held.writes, fault_ns=gap_start_ns(trial)) if trial.steady_before.ok else None
         writers.append(WriterView(held=held, gap=gap))
-    return TrialView(run=run, trial=trial, writers=tuple(writers), damage=tuple(damage))
+    ledgers = readable_ledgers(contents, trial, run=run)
+    readers: list[ReaderView] = []
+    for reader in () if trial.not_applicable else trial.readers:
+        try:
+            readers.append(ReaderView(held=read_reader(contents, reader, trial, ledgers, run=run)))
+        except EvidenceError as error:
+            damage.append(str(error))
+    return TrialView(
+        run=run, trial=trial, writers=tuple(writers), damage=tuple(damage), readers=tuple(readers),
+        phases=phases(trial, ledgers),
+    )  # fmt: skip

@@ -12,9 +12,11 @@ from hms.evidence_directory import MANIFEST, EvidenceDirectory
 from hms.figures import bound_text, count_text, figure_text
 from hms.files import write_whole
 from hms.judgement import judgement_of
-from hms.report.events import left_out, phases, shown_events
+from hms.report.events import left_out, shown_events
+from hms.report.failovers import phase_rows, reader_rows
 from hms.report.limits import limits, untried_families
 from hms.report.model import JudgedClaim, Report, WriterView, report_of
+from hms.report.phase_bar import phase_bar
 from hms.report.plots import claim_plot, latency_plot, timeline
 from hms.report.table import OUTCOMES, figure_of, summary
 from hms.statistics import decode_histogram, statistic_of
@@ -61,6 +63,7 @@ def render_page(report: Report, *, directory: str) -> str:
         effective=_effective(report),
         losses=list(_losses(report)),
         untried=untried_families(report),
+        unclaimed=report.left_out,
         limits=limits(report),
         directory=directory,
         badge=_badge,
@@ -69,7 +72,9 @@ def render_page(report: Report, *, directory: str) -> str:
         latency_plot=lambda load: _drawn(latency_plot(load)),
         shown_events=shown_events,
         left_out=left_out,
-        phases=phases,
+        phase_rows=phase_rows(report),
+        reader_rows=list(reader_rows(report)),
+        phase_bar=lambda view: _drawn(phase_bar(view)),
         percentiles=_percentiles,
         lost_on_replica=_lost_on_replica,
         figure=figure_text,

@@ -8,7 +8,8 @@ from hms.judgement import judge_directory
 from tests.hms.evidence_samples import TrialPlan, load_run, write_checks, write_frame, write_trial
 from tests.hms.read_samples import with_readers, write_control
 
-CATALOGUE = load_catalogue(default_catalogue_directory())
+FULL_COUNT = len(load_catalogue(default_catalogue_directory()).claims)
+CATALOGUE = load_catalogue(default_catalogue_directory()).short_proof()
 CLAIM_COUNT = len(CATALOGUE.claims)
 
 

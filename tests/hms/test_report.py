@@ -23,7 +23,7 @@ from hms.report.svg import Drawing, Scale
 from hms.report.table import summary, verdict_table
 from hms.report.tables import runs_csv, verdicts_csv
 from tests.hms.evidence_samples import TrialPlan, trial, write_frame, write_trial
-from tests.hms.run_sample import CLAIM_COUNT, sample_evidence
+from tests.hms.run_sample import CATALOGUE, CLAIM_COUNT, FULL_COUNT, sample_evidence
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -69,7 +69,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> EvidenceDirectory:
     write_trial(evidence, TrialPlan(number=2, gap_ms=None, steady_after=False))
     write_trial(evidence, TrialPlan(number=3, effective={"<b>ttl</b>": "\x07<script>alert(1)</script>"}))
     evidence.write_bytes("drills/postgres-kill-primary/4/trial.json", b"\x00<i>")
-    judge_directory(evidence)
+    judge_directory(evidence, catalogue=CATALOGUE)
     evidence.seal()
     return evidence
 
@@ -126,7 +126,7 @@ def test_the_page_says_how_to_check_it_and_what_was_not_tested(good: EvidenceDir
         assert command in text
     assert "Node: power loss, freeze, isolation" in text
     assert "Postgres: primary killed" not in text
-    assert text.count("<svg ") == text.count("</svg>") == 6 + 1 + 6
+    assert text.count("<svg ") == text.count("</svg>") == 8 + 1 + 7 + 6  # claims, load, timelines, phases
 
 
 def test_damage_is_on_the_first_page(good: EvidenceDirectory, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_evidence_of_a_single_load_or_nothing_known_can_be_shown(tmp_path: Path)
     evidence.write("note.json", {})
     text = page(evidence, tmp_path / "r.html")
     assert "not sealed" in text
-    assert f"No claim failed; 0 of {CLAIM_COUNT} held" in text
+    assert f"No claim failed; 0 of {FULL_COUNT} held" in text
 
 
 def test_a_trial_that_could_not_be_tried_is_shown(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""A failover's events on the report: what matters, each once, and its phases."""
+"""A failover's events on the report: what matters, each once."""
 
 import msgspec
 
 from hms.evidence import Event
-from hms.report.events import MOST_SHOWN, ShownEvent, left_out, phases, shown_events
+from hms.report.events import MOST_SHOWN, ShownEvent, left_out, shown_events
 from hms.report.model import TrialView
 from hms.report.plots import _clusters
 from hms.report.svg import Scale
@@ -42,26 +42,8 @@ def test_what_several_sentinels_say_is_said_once_and_bookkeeping_is_left_out() -
     assert left_out(REDIS) == 3
 
 
-def test_the_phases_of_a_redis_failover() -> None:
-    assert phases(REDIS) == [("suspected", 0.552), ("agreed", 0.755), ("promoted", 0.912), ("published", 1.728)]
-
-
-def test_the_phases_of_a_postgres_failover() -> None:
-    seen = view(
-        "postgres-kill-primary",
-        (910, "patroni", "postgres-0: role replica -> primary"),
-        (301, "endpoints", "leader's key: postgres-1 -> none"),
-        (494, "endpoints", "leader's key: none -> postgres-0"),
-        (495, "endpoints", "routed: nowhere -> 10.0.0.3"),
-    )
-    assert phases(seen) == [
-        ("leader's key given up", 0.301), ("new leader", 0.494), ("routed", 0.495), ("promoted", 0.91),
-    ]  # fmt: skip
-
-
-def test_another_familys_trial_has_no_phases_and_keeps_its_events() -> None:
+def test_another_familys_trial_keeps_its_events() -> None:
     seen = view("app-delete-one", (10, "kubernetes", "pod gone"))
-    assert phases(seen) == []
     assert [event.what for event in shown_events(seen)] == ["pod gone"]
 
 
