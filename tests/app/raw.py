@@ -51,6 +51,24 @@ class Client:
             pass
         return bytes(received)
 
+    def read_answer(self) -> bytes:
+        """Return one whole answer of stated length: the head and the body come apart."""
+        received = bytearray()
+        while b"\r\n\r\n" not in received:
+            received += self._some()
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
+        )
+        while len(body) < length:
+            body += self._some()
+        return bytes(head + b"\r\n\r\n" + body)
+
+    def _some(self) -> bytes:
+        part = self.socket.recv(65_536)
+        assert part, "the connection was closed in the middle of an answer"
+        return part
+
     def is_open(self) -> bool:
         """Say whether the other side has not closed the connection."""
         self.socket.setblocking(False)

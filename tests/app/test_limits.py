@@ -87,7 +87,8 @@ def test_a_clock_that_goes_back_neither_opens_nor_closes(limit: Limits, pauses: 
     if not held.allowed:
         assert not after.allowed  # what was spent is still spent
     assert after.retry_after_us <= 3_600_000_000 + WIDTHS_US[1]
-    assert decide(state, limit, now + back_us + after.retry_after_us)[1].allowed
+    if not after.allowed:
+        assert decide(state, limit, now + back_us + after.retry_after_us)[1].allowed
 
 
 @pytest.fixture(scope="module")
