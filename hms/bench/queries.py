@@ -2,10 +2,14 @@
 
 import random
 import re
+from collections.abc import Sequence
 
 from hms.bench.servers import Postgres
 
 _WORD = re.compile(r"[a-z]{5,}")
+
+_LONG_ENOUGH = 6
+"""Letters of a word whose slip is certain to be looked at."""
 
 _CATEGORIES = b"SELECT code, title FROM icd10_codes WHERE active AND kind = 'category' ORDER BY code"
 
@@ -35,4 +39,23 @@ def sample(postgres: Postgres, count: int, *, seed: int) -> tuple[str, ...]:
                 queries.append(first[:-2])
             case _:
                 queries.append(code)
+    return tuple(queries)
+
+
+def pairs_and_slips(vocabulary: Sequence[str], count: int, *, seed: int) -> tuple[str, ...]:
+    """Return `count` queries from words that are sorted, the commonest first: half two words, half one misspelt.
+
+    The two words are of the commonest, where the hits that both have are the most. A slip swaps two letters.
+    """
+    choose = random.Random(seed)  # noqa: S311 - no secret
+    common = vocabulary[: len(vocabulary) // 40]
+    long = [word for word in vocabulary[: len(vocabulary) // 4] if len(word) >= _LONG_ENOUGH]
+    queries: list[str] = []
+    while len(queries) < count:
+        if len(queries) % 2:
+            queries.append(" ".join(choose.sample(common, 2)))
+        else:
+            word = choose.choice(long)
+            place = choose.randrange(1, len(word) - 1)
+            queries.append(word[:place] + word[place + 1] + word[place] + word[place + 2 :])
     return tuple(queries)

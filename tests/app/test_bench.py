@@ -9,7 +9,7 @@ from app.db.connection import parameters
 from app.settings import from_environment
 from hms.bench import pgbench, wrk
 from hms.bench.figure import Raw, Results, figure_of
-from hms.bench.queries import sample
+from hms.bench.queries import pairs_and_slips, sample
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
 from hms.bench.statements import Statement, sent_by
@@ -68,6 +68,15 @@ def test_a_sample_of_queries_is_the_same_for_a_seed_and_finds_something(postgres
     queries = sample(postgres, 20, seed=7)
     assert queries == sample(postgres, 20, seed=7) != sample(postgres, 20, seed=8)
     assert all(uncached.get("/api/v1/search", q=query).json()["hits"] for query in queries)
+
+
+def test_pairs_and_slips_are_the_same_for_a_seed_and_slips_are_of_other_words() -> None:
+    vocabulary = [f"commonword{number:03}" for number in range(200)]
+    queries = pairs_and_slips(vocabulary, 10, seed=7)
+    assert queries == pairs_and_slips(vocabulary, 10, seed=7) != pairs_and_slips(vocabulary, 10, seed=8)
+    assert [len(query.split()) for query in queries] == [1, 2] * 5
+    assert all(word in vocabulary[:5] for query in queries[1::2] for word in query.split())
+    assert all(sorted(slip) in [sorted(word) for word in vocabulary] for slip in queries[::2])
 
 
 def results(*values: float) -> Results:
