@@ -212,7 +212,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--generate",
         metavar="ROWS",
         type=_rows,
-        help="make a history of this many rows at least (ten million take 6 GB, and as much WAL)",
+        help="make a history of this many rows at least (a row takes half a kilobyte, and more than that of WAL)",
     )
     group.add_argument("--list", action="store_true", help="list the releases that are stored")
     return parser.parse_args(arguments)

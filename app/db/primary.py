@@ -4,8 +4,10 @@ import asyncio
 import logging
 
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
-from app.db.connection import Connection, connect
+from app.db.connection import Connection, parameters
 from app.deadline import Deadline
 from app.errors import UnavailableError
 from app.settings import Address, PostgresSettings
@@ -13,6 +15,9 @@ from app.settings import Address, PostgresSettings
 _LOG = logging.getLogger("app.db.primary")
 _PAUSE_SECONDS = 0.5
 _STATEMENT_TIMEOUT_SECONDS = 1800
+
+_UNACKNOWLEDGED_MS = 60_000
+"""Of a request it is 2 s, which ends a COPY whose server is busy: what it has not read yet counts as unacknowledged."""
 
 _BEHIND_BYTES = 64 << 20
 """WAL that a replica may have before it: what the stack keeps for one without a slot (`wal_keep_size`)."""
@@ -86,6 +91,7 @@ async def _behind_bytes(address: Address, settings: PostgresSettings, lsn: str) 
 
 
 async def _connect(address: Address, settings: PostgresSettings, application: str) -> Connection:
-    return await connect(
-        address, settings, application=application, statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS
+    text = parameters(address, settings, application=application, statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS)
+    return await AsyncConnection.connect(
+        make_conninfo(text, tcp_user_timeout=_UNACKNOWLEDGED_MS), autocommit=True, prepare_threshold=0
     )
