@@ -10,7 +10,7 @@ from hms.kubectl import Kubectl
 
 # One line an event; the annotations are Patroni's leader record.
 TEMPLATE = (
-    "{.metadata.annotations.leader}|{.metadata.annotations.ttl}|{.metadata.annotations.transitions}"
+    "{.kind}|{.metadata.annotations.leader}|{.metadata.annotations.ttl}|{.metadata.annotations.transitions}"
     "|{.subsets[*].addresses[*].ip}{'\\n'}"
 )
 
@@ -26,9 +26,9 @@ class Record:
 
 
 def read_record(line: bytes) -> Record | None:
-    """Read one line of the watch; None where it is something else."""
-    parts = line.decode().strip().split("|")
-    return Record(*parts) if len(parts) == 4 else None
+    """Read one line of the watch; None where it is something else: a watch that breaks off ends with a Status."""
+    kind, *parts = line.decode().strip().split("|")
+    return Record(*parts) if kind == "Endpoints" and len(parts) == 4 else None
 
 
 def changes(before: Record | None, after: Record) -> list[str]:

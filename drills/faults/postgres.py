@@ -25,10 +25,10 @@ VOLUME_SECONDS = 60.0
 FULL_SECONDS = 30.0
 STATISTICS = "import os; d = os.statvfs('/wal'); print(d.f_frsize * d.f_blocks, d.f_frsize * d.f_bavail)"
 # Allocated at one stroke; what is left of the last blocks is written until the file system says that it is full.
-FILL = f"""
-import errno, os
-d = os.statvfs({WAL!r})
-fd = os.open({FILLER!r}, os.O_CREAT | os.O_WRONLY, 0o600)
+FILL = """
+import errno, os, sys
+d = os.statvfs(os.path.dirname(sys.argv[1]))
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o600)
 try:
     os.posix_fallocate(fd, 0, d.f_frsize * d.f_bavail)
     while True:
@@ -179,7 +179,7 @@ class FillWal(Fault):
         does = "remove the file that fills the WAL volume"
         stage.owe(InPod(pod=target, container=POSTGRES.container, argv=("rm", "-f", FILLER), does=does))
         at_ns, uncertainty_ns = stage.moment()
-        said = stage.kubectl.exec(target, POSTGRES.container, ["python3", "-c", FILL]).strip()
+        said = stage.kubectl.exec(target, POSTGRES.container, ["python3", "-c", FILL, FILLER]).strip()
         return Injection(target, at_ns, uncertainty_ns, before, (said,))
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:

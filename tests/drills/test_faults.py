@@ -1,5 +1,7 @@
 """What holds of every fault, of two at a time, and of a schedule that is drawn."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +14,7 @@ from drills.chance import draw
 from drills.debts import Debts
 from drills.faults.engine import POSTGRES, REDIS
 from drills.faults.fault import Fault
+from drills.faults.postgres import FILL
 from drills.faults.server import Freeze
 from drills.faults.together import Together, exclude_each_other
 from drills.machines import machines_of
@@ -161,3 +164,23 @@ def test_the_pod_stands_where_the_fault_wants_it() -> None:
     affinity = manifest(inventory(), settings, nodes=("n1", "n2"))["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert term["matchExpressions"][0]["values"] == ["n1", "n2"]
+
+
+def test_a_volume_is_filled_to_its_last_block(tmp_path: Path) -> None:
+    """On a file system of 8 MiB of its own; the next one who writes there gets the same error."""
+    volume = tmp_path / "wal"
+    volume.mkdir()
+    (tmp_path / "fill.py").write_text(FILL)
+    inside = f"mount -t tmpfs -o size=8m none {volume} && {sys.executable} {tmp_path}/fill.py {volume}/filler"
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        f"{inside}; cp /proc/version {volume}/more",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "ENOSPC\n"
+    assert "No space left on device" in done.stderr

@@ -97,9 +97,10 @@ def test_evidence_is_never_mixed(tmp_path: Path) -> None:
 
 
 def test_the_endpoints_record() -> None:
-    record = read_record(b"postgres-0|20|1|10.1.1.1\n")
+    record = read_record(b"Endpoints|postgres-0|20|1|10.1.1.1\n")
     assert record == Record("postgres-0", "20", "1", "10.1.1.1")
     assert read_record(b"Warning: v1 Endpoints is deprecated\n") is None
+    assert read_record(b"Status||||\n") is None
     assert changes(None, record) == ["leader postgres-0, routed to 10.1.1.1"]
     assert changes(record, Record("postgres-0", "20", "1", "10.1.1.1")) == []
     assert changes(record, Record("", "20", "1", "")) == [

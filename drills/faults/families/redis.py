@@ -119,7 +119,7 @@ REDIS: tuple[Fault, ...] = (
     ),
     SlowCommand(
         name="redis-slow-command",
-        does="blocks the Redis primary for 400 ms by a script, five times in a row",
+        does="blocks the Redis primary for 400 ms by a script, five times, a second apart",
         undone="by itself: the scripts end",
         proved_by="the server's own word: how long each script kept its only thread",
         stays_true="the primary stays: slow is not dead",
