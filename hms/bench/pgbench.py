@@ -14,7 +14,8 @@ from hms.errors import BenchError
 MOST_SCRIPTS = 128
 """pgbench takes no more."""
 
-_LIKE_A_VARIABLE = re.compile(r"(?<!:):(?=\w)")
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
+_LIKE_A_VARIABLE = re.compile(r":(?=\w)")
 _RATE = re.compile(r"^tps = ([\d.]+) \(without initial connection time\)$", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 
@@ -53,5 +54,12 @@ def _script(statement: Statement, name: str, variables: dict[str, str]) -> str:
         return f":{name}_{match[1]}"
 
     # What looks like a variable of pgbench is one, also within a literal such as ':A'; nothing escapes it.
-    text = _LIKE_A_VARIABLE.sub("'||chr(58)||'", statement.text)
+    text = _LITERAL.sub(lambda match: _without_colons(match[0]), statement.text)
     return re.sub(r"\$(\d+)", variable, text) + ";\n"
+
+
+def _without_colons(literal: str) -> str:
+    if _LIKE_A_VARIABLE.search(literal) is None:
+        return literal
+    parts = _LIKE_A_VARIABLE.sub("'||chr(58)||'", literal)
+    return f"({parts})"
