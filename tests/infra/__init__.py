@@ -1,4 +1,4 @@
 """Tests of the Pulumi program, against Pulumi's mocks.
 
-May import: infra, hms, tests.
+May import: infra, hms, tests, and the settings of app.
 """
