@@ -20,6 +20,7 @@ def test_the_service_takes_every_setting_that_the_stack_gives_it(changed: dict[s
     taken = from_environment(given)
     assert [address.port for address in taken.postgres.hosts] == [5432, 5432, 5432]
     assert taken.postgres.pool_size == int(given["HMS_POSTGRES_POOL_SIZE"])
-    assert (taken.redis is not None) and taken.redis.user == "app"
+    assert taken.redis is not None
+    assert taken.redis.user == "app"
     assert (taken.protection.limits is None) == (changed.get("rateLimits") == "off")
     assert taken.protection.admin_key_file is not None
