@@ -67,14 +67,15 @@ class Engine:
         """Wait until another member leads; return who, or nothing when time is up."""
         return stage.until(lambda state: self.another_leads(state, injection), timeout_seconds) or ""
 
-    def prove_gone(self, stage: Stage, injection: Injection, first: str) -> Proof:
+    def prove_gone(self, stage: Stage, injection: Injection, first: str = "") -> Proof:
         """Wait until the engine itself says that the target's server is another one, or that another member leads."""
 
         def witness(state: State) -> str | None:
             return self.started_anew(state, injection) or self.another_leads(state, injection)
 
         seen = stage.until(witness, WITNESS_SECONDS)
-        return Proof(seen is not None, f"{first}; {seen or f'{self.title} saw nothing of it'}")
+        words = seen or f"{self.title} saw nothing of it"
+        return Proof(seen is not None, f"{first}; {words}" if first else words)
 
 
 POSTGRES = Engine(name="postgres", title="Postgres", container="postgres", process="postgres")

@@ -148,7 +148,7 @@ class LoseVolumes(Fault):
     def prove(self, stage: Stage, injection: Injection) -> Proof:
         """Wait until the API server has no claim and no pod of before, and the engine says the same of the server."""
         gone = stage.ask_until(lambda: is_another(stage, injection), VOLUME_SECONDS, every_seconds=1.0)
-        seen = POSTGRES.prove_gone(stage, injection, injection.target)
+        seen = POSTGRES.prove_gone(stage, injection)
         return Proof(bool(gone) and seen.proved, f"{gone or 'pod or claims are the same'}; {seen.how}")
 
 

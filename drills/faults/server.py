@@ -45,7 +45,7 @@ class Delete(Fault):
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
         """Wait until the engine says that the server is another, and ask the API server for the pod."""
-        seen = self.engine.prove_gone(stage, injection, injection.target)
+        seen = self.engine.prove_gone(stage, injection)
         gone = stage.ask_until(lambda: is_another(stage, injection), GONE_SECONDS, every_seconds=POLL_SECONDS)
         return Proof(bool(gone), f"{gone or 'the pod is the same'}; {seen.how}")
 
