@@ -67,9 +67,11 @@ def claim_problems(claim: Claim) -> Iterator[str]:
     if metric is None:
         yield f"metric {claim.metric!r}: unknown; known are {', '.join(METRICS)}"
     else:
-        if claim.unit != metric.unit:
+        if claim.faults_per_month and (claim.unit, metric.unit) != ("%", "s"):
+            yield f"unit {claim.unit!r}: an availability is in '%', of a metric in 's', not {metric.unit!r}"
+        elif not claim.faults_per_month and claim.unit != metric.unit:
             yield f"unit {claim.unit!r}: {claim.metric} is in {metric.unit!r}"
-        for label in sorted({*claim.where, *claim.where_at_least} - metric.labels):
+        for label in sorted({*claim.where, *claim.where_at_least, *claim.where_not} - metric.labels):
             known = ", ".join(sorted(metric.labels)) or "none"
             yield f"where {label!r}: {claim.metric} has no such label; it has {known}"
         if metric.histogram and claim.statistic in ("sum", "mean", "min"):

@@ -18,10 +18,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One statement: `statistic` of `metric`, over the runs that it is about, held against the bound.
 
     It is about the runs whose labels contain `where` and whose labels named in `where_at_least` are numbers not below
-    those given there (a latency that was met at a lower rate than stated says nothing).
+    those given there (a latency that was met at a lower rate than stated says nothing), less those that have a label
+    which one of the patterns of `where_not` fits (`*` stands for any characters).
 
     `source` says who made the statement first. Below `minimum_runs` conclusive runs the verdict is INCONCLUSIVE.
     `proof_runs` is set where a short proof (`hms prove`) makes the statement too: so many runs are its minimum there.
+    With `faults_per_month`, by drill, it is an availability in %: each stated fault costs that drill's `statistic` of a
+    metric in seconds, and `minimum_runs` is for each drill.
     A claim whose `counts_losses` is set is reported with the 95 % bound on its rate that the number of runs allows.
     """
 
@@ -31,12 +34,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     metric: str
     where: dict[str, str] = {}
     where_at_least: dict[str, float] = {}
+    where_not: dict[str, tuple[str, ...]] = {}
     statistic: Statistic
     comparison: Comparison
     bound: float
     unit: str
     minimum_runs: int = 1
     proof_runs: int | None = None
+    faults_per_month: dict[str, float] = {}
     counts_losses: bool = False
 
 

@@ -21,6 +21,7 @@ worst run counts: a bad run cannot be thinned by good ones.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -29,6 +30,7 @@ from hms.figures import bound_text, count_text, figure_text
 from hms.statistics import decode_histogram, distribution, rule_of_three, statistic_of
 from hms.verdict import Observation, Outcome, Verdict
 
+MONTH_SECONDS = 30 * 86_400
 UPPER_BOUNDS = ("<=", "<", "==")
 LOWER_BOUNDS = (">=", ">")
 
@@ -55,8 +57,13 @@ def concerns(claim: Claim, observation: Observation) -> bool:
     def reaches(key: str, least: float) -> bool:
         return float(observation.labels.get(key, str(least) if unknown else "-inf")) >= least
 
-    return all(fits(key, wanted) for key, wanted in claim.where.items()) and all(
-        reaches(key, least) for key, least in claim.where_at_least.items()
+    def left_out(key: str, patterns: tuple[str, ...]) -> bool:
+        return key in observation.labels and any(fnmatchcase(observation.labels[key], one) for one in patterns)
+
+    return (
+        all(fits(key, wanted) for key, wanted in claim.where.items())
+        and all(reaches(key, least) for key, least in claim.where_at_least.items())
+        and not any(left_out(key, patterns) for key, patterns in claim.where_not.items())
     )
 
 
@@ -102,6 +109,8 @@ class _Weighed:
 
 def judge_claim(claim: Claim, observations: Sequence[Observation]) -> Verdict:
     """Return the verdict on one claim; `observations` may hold those of others too."""
+    if claim.faults_per_month:
+        return _availability(claim, observations)
     weighed = _weigh(claim, observations)
     outcome, reason = _outcome(weighed)
     spread = distribution(weighed.values)
@@ -117,6 +126,48 @@ def judge_claim(claim: Claim, observations: Sequence[Observation]) -> Verdict:
         endless=weighed.endless,
         reason=reason,
     )
+
+
+def _availability(claim: Claim, observations: Sequence[Observation]) -> Verdict:
+    """Return the verdict on an availability: the share of a month of 30 days that the stated faults leave.
+
+    Each drill is weighed by itself, by the same rules as any claim; one that is missing, too rare, or in doubt leaves
+    the whole open, and a gap without an end fails it.
+    """
+    parts: dict[str, _Weighed] = {}
+    for drill in sorted(claim.faults_per_month):
+        one = msgspec.structs.replace(
+            claim, where={**claim.where, "drill": drill}, faults_per_month={}, comparison="<=", bound=MONTH_SECONDS,
+            unit="s",
+        )  # fmt: skip
+        parts[drill] = _weigh(one, observations)
+    figure: float | None = None
+    outcome: Outcome = "INCONCLUSIVE"
+    endless = [f"{drill}: {_refutation(part)}" for drill, part in parts.items() if part.endless]
+    lacking = [f"{drill}: {part.needs}" for drill, part in parts.items() if part.runs < claim.minimum_runs]
+    obstacles = [_obstacle(part.claim, part.doubtful) for part in parts.values()]
+    if endless:
+        outcome, reason = "FAILED", "; ".join(endless)
+    elif lacking or any(obstacles):
+        reason = "; ".join(filter(None, (*lacking, *obstacles)))
+    else:
+        costs = {drill: claim.faults_per_month[drill] * (part.figure or 0) for drill, part in parts.items()}
+        down_seconds = math.fsum(costs.values())
+        figure = 100 * (1 - down_seconds / MONTH_SECONDS)
+        outcome = "PASSED" if COMPARE[claim.comparison](figure, claim.bound) else "FAILED"
+        sum_text = " + ".join(
+            f"{claim.faults_per_month[drill]:g} × {figure_text(part.figure, 's')} ({drill})"
+            for drill, part in parts.items()
+        )
+        reason = (
+            f"a month: {sum_text} = {figure_text(down_seconds, 's')} of {figure_text(MONTH_SECONDS, 's')}, "
+            f"{figure:.4f} %, bound {bound_text(claim.comparison, claim.bound, claim.unit)}"
+        )
+    return Verdict(
+        claim=claim.id, outcome=outcome, figure=figure, smallest=None, median=None, largest=None,
+        runs=sum(part.runs for part in parts.values()), runs_set_aside=sum(part.set_aside for part in parts.values()),
+        endless=sum(part.endless for part in parts.values()), reason=reason,
+    )  # fmt: skip
 
 
 def _weigh(claim: Claim, observations: Sequence[Observation]) -> _Weighed:

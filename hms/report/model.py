@@ -139,7 +139,7 @@ def _judged(claim: Claim, judgement: Judgement) -> JudgedClaim:
     values = tuple(
         RunValue(run=observation.run, value=value, doubt=observation.inconclusive)
         for observation in judgement.observations
-        if concerns(claim, observation)
+        if concerns(claim, observation) and not claim.faults_per_month  # its figure is of many drills, no run's
         for value in values_of(claim, observation)
     )
     return JudgedClaim(claim=claim, verdict=verdict, values=values)

@@ -215,3 +215,51 @@ def test_a_floor_is_broken_by_one_run_below_it(comparison: str, value: float) ->
     floor = msgspec.structs.replace(GAP, statistic="min", comparison=comparison, bound=value)
     assert judge_claim(floor, [gap(1, 1.0)]).outcome == "FAILED"
     assert judge_claim(floor, [gap(1, 3.0)]).outcome == "INCONCLUSIVE"
+
+
+def test_what_a_pattern_leaves_out_is_not_about_the_claim() -> None:
+    claim = msgspec.structs.replace(LOST, where_not={"drill": ("*+*", "node-*-all")})
+    for drill, counted in (("postgres-kill", 1), ("a+b", 0), ("node-restart-all", 0), ("node-all", 1)):
+        seen = lost(1, 3, labels={"drill": drill, "writer": "postgres"})
+        assert judge_claim(claim, [seen]).runs == counted
+    damaged = lost(1, 0, labels={"writer": "postgres"}, values=(), inconclusive="damaged", unresolved=True)
+    assert judge_claim(claim, [damaged]).runs_set_aside == 1
+
+
+YEAR = Claim(
+    id="availability", statement="Up.", source="Test.", metric="drill.write_gap", where={"writer": "app"},
+    faults_per_month={"a": 10, "b": 2}, statistic="p95", comparison=">=", bound=99.9, unit="%", minimum_runs=2,
+)  # fmt: skip
+
+
+def down(drill: str, run: int, seconds: float, **more: object) -> Observation:
+    labels = {"drill": drill, "writer": "app"}
+    plain = Observation(metric="drill.write_gap", labels=labels, run=f"drills/{drill}/{run}", values=(seconds,))
+    return msgspec.structs.replace(plain, **more)
+
+
+FINE = [down("a", 1, 2.0), down("a", 2, 3.0), down("b", 1, 20.0), down("b", 2, 24.0)]
+
+
+def test_availability_is_the_stated_faults_times_their_gaps() -> None:
+    verdict = judge_claim(YEAR, FINE)
+    assert verdict.outcome == "PASSED"
+    assert verdict.figure == 100 * (1 - (10 * 3.0 + 2 * 24.0) / (30 * 86_400))
+    assert "10 × 3 s (a) + 2 × 24 s (b) = 78 s of 2,592,000 s" in verdict.reason
+    assert verdict.runs == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome", "reason"),
+    [
+        ([*FINE[:3]], "INCONCLUSIVE", "b: 1 conclusive run of the 2"),
+        (FINE[:2], "INCONCLUSIVE", "b: nothing in this evidence"),
+        ([*FINE, down("b", 3, 3000.0)], "FAILED", "bound ≥ 99.9 %"),
+        ([*FINE, down("b", 3, math.inf)], "FAILED", "b: in 1 of 3 measurements it had not ended"),
+        ([*FINE, down("a", 3, 1.0, inconclusive="damaged", unresolved=True)], "INCONCLUSIVE", "damaged"),
+        ([*FINE, down("c", 1, 9999.0)], "PASSED", "78 s"),
+    ],
+)
+def test_availability_is_never_guessed(changed: list[Observation], outcome: str, reason: str) -> None:
+    verdict = judge_claim(YEAR, changed)
+    assert (verdict.outcome, reason in verdict.reason) == (outcome, True), verdict.reason
