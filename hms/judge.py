@@ -155,9 +155,9 @@ def _availability(claim: Claim, observations: Sequence[Observation]) -> Verdict:
         down_seconds = math.fsum(costs.values())
         figure = 100 * (1 - down_seconds / MONTH_SECONDS)
         outcome = "PASSED" if COMPARE[claim.comparison](figure, claim.bound) else "FAILED"
+        rates = claim.faults_per_month
         sum_text = " + ".join(
-            f"{claim.faults_per_month[drill]:g} × {figure_text(part.figure, 's')} ({drill})"
-            for drill, part in parts.items()
+            f"{rates[drill]:g} × {figure_text(part.figure, 's')} ({drill})" for drill, part in parts.items()
         )
         reason = (
             f"a month: {sum_text} = {figure_text(down_seconds, 's')} of {figure_text(MONTH_SECONDS, 's')}, "
