@@ -67,7 +67,7 @@ async def _raise(place: Place, group: RedisGroup) -> tuple[list[float], list[flo
                 raise BenchError("a tag could not be raised at a Redis that is whole")
             durations.append((time.monotonic() - began) * 1000)
             began = time.monotonic()
-            await redis.on_primary(lambda client: client.incr("app:bench"))
+            await redis.on_primary(lambda client: client.incr("app:bench"), timeout_seconds=_PATIENCE_SECONDS)
             plain.append((time.monotonic() - began) * 1000)
     finally:
         await invalidator.stop()

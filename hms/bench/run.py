@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
+from app.errors import AppError
 from hms.bench import database, death, failover, history, invalidation, refusal, search_rate, soak
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
 from hms.bench.place import Place, Say, prepared
 from hms.environment import read_machine
+from hms.errors import BenchError
 from hms.evidence_begin import checkout_commit
 
 Measurement = Callable[[Place, Say], tuple[Figure, ...]]
@@ -46,7 +50,7 @@ def run(names: Sequence[str], say: Say) -> Results:
         for name, measure in MEASUREMENTS.items():
             if not names or name in names:
                 say(name)
-                figures += measure(place, say)
+                figures += _measured(name, measure, place, say)
     return Results(
         started_at=started_at,
         seconds=time.monotonic() - began,
@@ -55,6 +59,16 @@ def run(names: Sequence[str], say: Say) -> Results:
         busy_share=busy_share,
         figures=tuple(figures),
     )
+
+
+def _measured(name: str, measure: Measurement, place: Place, say: Say) -> tuple[Figure, ...]:
+    try:
+        return measure(place, say)
+    except (AppError, psycopg.Error, OSError) as error:
+        raise BenchError(
+            f"{name}: {str(error).strip() or type(error).__name__}",
+            remedy="A part did not answer in its time: run it where nothing else is at work.",
+        ) from error
 
 
 def others_share() -> float:
