@@ -1,5 +1,6 @@
 """`hms bench`: measure a part of the stack alone, on this machine."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def app(only: tuple[str, ...], as_json: bool, markdown: Path | None) -> None:
     service has a core of its own; what shares the machine meanwhile makes the figures worse. Exit code 1 if a figure is
     out of its bound.
     """
+    # Whoever ends this ends the servers, too: as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = run(only, lambda line: click.echo(line, err=True))
     if markdown is not None:
         markdown.write_bytes(page(results))
