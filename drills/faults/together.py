@@ -74,10 +74,13 @@ class Together(Fault):
     def hold(self, stage: Stage, injection: Injection, proof: Proof) -> Proof:
         """Let both last, the longer one as long as it is to."""
         first, second = (
-            fault.hold(stage, part, Proof(proof.proved, fault.name))
+            fault.hold(stage, part, Proof(proof.proved, ""))
             for fault, part in zip((self.first, self.second), injection.parts, strict=True)
         )
-        return Proof(first.proved and second.proved, f"{proof.how}; {first.how}; {second.how}")
+        return Proof(
+            first.proved and second.proved,
+            "; ".join(filter(None, (proof.how, first.how.strip("; "), second.how.strip("; ")))),
+        )
 
     def not_applicable_because(self, stage: Stage) -> str:
         """Return why one of them cannot be done here."""
