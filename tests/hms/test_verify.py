@@ -48,14 +48,13 @@ def test_the_same_evidence_gives_the_same_bytes(sealed: EvidenceDirectory, tmp_p
 def test_a_flipped_bit_is_noticed_in_every_file(copied: EvidenceDirectory) -> None:
     for path in sorted(p for p in copied.path.rglob("*") if p.is_file()):
         whole = path.read_bytes()
-        for position in sorted({0, len(whole) // 3, len(whole) // 2, len(whole) - 1}):
-            for bit in (1, 32):
-                damaged = bytearray(whole)
-                damaged[position] ^= bit
-                path.write_bytes(damaged)
-                with pytest.raises(EvidenceError) as caught:
-                    verify(copied)
-                assert path.name == MANIFEST or str(path) in caught.value.message
+        for position, bit in {0: 1, len(whole) // 3: 32, len(whole) - 1: 1}.items():
+            damaged = bytearray(whole)
+            damaged[position] ^= bit
+            path.write_bytes(damaged)
+            with pytest.raises(EvidenceError) as caught:
+                verify(copied)
+            assert path.name == MANIFEST or str(path) in caught.value.message
         path.write_bytes(whole)
     verify(copied)
 
