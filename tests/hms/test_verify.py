@@ -144,7 +144,7 @@ def test_damaged_evidence_is_inconclusive_for_the_claims_that_it_touches(copied:
     outcomes = {verdict.claim: verdict.outcome for verdict in judgement.verdicts}
     assert {claim for claim, outcome in outcomes.items() if outcome == "INCONCLUSIVE"} == {
         "app-lost", "postgres-duplicated", "postgres-kill-primary-write-gap", "postgres-lost",
-        "postgres-lost-on-replica", "postgres-resurrected",
+        "postgres-lost-on-replica", "postgres-resurrected", "postgres-reads-fresh", "api-reads-failed", "api-read-gap",
     }  # fmt: skip
     with pytest.raises(EvidenceError, match="outcome is recorded as 'PASSED', recomputed as 'INCONCLUSIVE'"):
         judge_directory(copied)
