@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from drills.patience import within
 from drills.web import Response, request
 from drills.wire import AppSettings, WriterName
 from drills.writer.target import ACKNOWLEDGED, Contents, Told
@@ -55,15 +57,19 @@ class AppTarget:
         """Wait until the app answers."""
         self._prefix = prefix
         self._users = -(-next_seq // len(CODES))
-        async with asyncio.timeout(CATCH_UP_SECONDS):
-            while True:
-                try:
-                    response = await self._request("GET", "/api/v1/health/ready")
-                    if response.status == 200:
-                        return
-                except OSError:
-                    pass
-                await asyncio.sleep(0.1)
+        seen = "no answer"
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                response = await within(ATTEMPT_SECONDS, self._request("GET", "/api/v1/health/ready"))
+            except OSError as error:
+                seen = f"{type(error).__name__}: {error}"
+            else:
+                if response.status == 200:
+                    return
+                seen = f"status {response.status}: {response.body[:200].decode(errors='replace')}"
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"app: not ready within {CATCH_UP_SECONDS:g} s: {seen}")
 
     def key(self, seq: int) -> str:
         """Return `<user>/<code>`."""
