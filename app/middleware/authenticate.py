@@ -72,6 +72,7 @@ class Authenticate:
 
     async def _identify(self, scope: Scope) -> Identity:
         shown = forwarded = None
+        free = scope["path"] in self._free
         for name, value in scope["headers"]:
             if name == HEADER:
                 shown = value if shown is None else b""  # two keys are none
@@ -81,13 +82,13 @@ class Authenticate:
             text = shown[:_LONGEST_KEY].decode("latin-1")
             if self._is_admins(text):
                 return ADMIN
-            key = None if scope["path"] in self._free else await self._ring.identify(text, scope["hms.deadline"])
+            key = None if free else await self._ring.identify(text, scope["hms.deadline"])
             if key is not None:
                 return Identity(f"key:{key.id}", key.tier)
         peer = scope["client"][0] if scope.get("client") else "unknown"
         hops = forwarded.decode("latin-1").split(",") if forwarded else ()
         client = f"address:{client_address(peer, hops, trusted_proxies=self._trusted_proxies)}"
-        return Identity(client, Tier.ANONYMOUS, refused=shown is not None)
+        return Identity(client, Tier.ANONYMOUS, refused=shown is not None and not free)
 
     def _is_admins(self, shown: str) -> bool:
         if self._admin_key_file is None:

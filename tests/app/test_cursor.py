@@ -7,10 +7,20 @@ from hypothesis import strategies as st
 from app.db import cursor
 from app.db.cursor import LONGEST_CURSOR, Position
 from app.db.query import EVERYTHING, LONGEST_QUERY, Filters, Query
-from app.errors import InvalidCursorError
+from app.errors import InvalidCursorError, InvalidQueryError
 
 QUERY = Query.parse("heart failure")
 CODES = st.from_regex(r"[A-Z][0-9A-Z]{2}(\.[0-9A-Z]{1,4})?", fullmatch=True)
+
+
+def is_query(text: str) -> bool:
+    """Tell whether the text can be searched for: a corrected query always can."""
+    try:
+        Query.parse(text)
+    except InvalidQueryError:
+        return False
+    return True
+
 
 positions = st.builds(
     Position,
@@ -18,8 +28,7 @@ positions = st.builds(
     offset=st.integers(0, 100_000),
     after=st.just("") | CODES,
     listed=st.integers(0, 1_000_000),
-    corrected=st.just("")
-    | st.text("abcdefgh ", min_size=3, max_size=LONGEST_QUERY).filter(lambda text: len(text.strip()) > 2),
+    corrected=st.just("") | st.text("abcdefgh ", min_size=3, max_size=LONGEST_QUERY).filter(is_query),
     without=st.lists(CODES, max_size=3).map(tuple),
 )
 filters = st.builds(

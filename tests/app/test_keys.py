@@ -48,6 +48,12 @@ def test_a_key_opens_until_it_is_revoked_and_only_its_digest_is_kept(service: Se
     assert again.json() == revoked.json()
 
 
+@pytest.mark.parametrize("path", ["/api/v1/health/live", "/api/v1/health/ready", "/metrics"])
+def test_health_and_figures_are_open_whatever_key_is_shown(service: Service, path: str) -> None:
+    for key in (make(service)["key"], "hms_unknown"):
+        assert with_key(service, key, path).status_code == 200
+
+
 def test_keys_are_listed_in_pages_without_the_keys(service: Service) -> None:
     made = {make(service)["id"] for _ in range(3)}
     found: dict[str, dict[str, object]] = {}

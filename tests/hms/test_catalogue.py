@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from drills.catalogue import DRILLS
 from hms.catalogue import default_catalogue_directory, load_catalogue
 from hms.errors import InvalidSpecError
 
@@ -81,13 +80,6 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
 def test_no_claims_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSpecError, match="no claims"):
         load_catalogue(tmp_path)
-
-
-def test_claims_name_drills_that_exist() -> None:
-    claims = load_catalogue(default_catalogue_directory()).claims
-    named = {claim.where["drill"] for claim in claims if "drill" in claim.where}
-    named |= {drill for claim in claims for drill in claim.faults_per_month}
-    assert named <= set(DRILLS)
 
 
 def test_a_short_proof_makes_some_claims_with_less_runs_and_names_the_others() -> None:
