@@ -1,11 +1,16 @@
 """What all rooms' tests share: the one proved stack, and the order that lets them share it."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.proved import ProvedStack, proved_stack
+
+# A shell's background job ignores SIGINT, and so would every child whose end by Ctrl-C is tested: it would wait for good.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

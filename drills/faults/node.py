@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drills.debts import Mend
-from drills.faults.engine import POSTGRES, WITNESS_SECONDS
+from drills.faults.engine import LEASE_SECONDS, POSTGRES, WITNESS_SECONDS
 from drills.faults.fault import Fault
 from drills.stage import Injection, Proof, Stage
 from hms.errors import HmsError
 
-LEASE_SECONDS = 60.0
 POLL_SECONDS = 0.5
 
 Victim = Literal["primary", "other"]

@@ -237,9 +237,15 @@ class PulumiStack:
     def _call(self, arguments: Sequence[str], progress: Progress, *, terminal: bool) -> tuple[int, list[str]]:
         """Run pulumi: its output as it is on the terminal, else a line of progress for each resource that changed."""
         progress(f"$ {self._shown(arguments)}")
+        # Pulumi's Kubernetes plugin leaves a copy of the kubeconfig among the temporary files, at every call.
+        with tempfile.TemporaryDirectory(prefix="hms-pulumi-") as scratch:
+            return self._call_within({**self._environment, "TMPDIR": scratch}, arguments, progress, terminal=terminal)
+
+    def _call_within(
+        self, environment: Mapping[str, str], arguments: Sequence[str], progress: Progress, *, terminal: bool
+    ) -> tuple[int, list[str]]:
         if terminal:
-            argv = self._argv(*arguments)
-            return passthrough(argv, folder=project_root(), environment=self._environment), []
+            return passthrough(self._argv(*arguments), folder=project_root(), environment=environment), []
 
         preview = arguments[0] == "preview"
 
@@ -248,7 +254,7 @@ class PulumiStack:
                 progress(f"pulumi: {' '.join(line.split())}")
 
         argv = self._argv(*arguments, "--non-interactive", "--color", "never")
-        return stream(argv, folder=project_root(), environment=self._environment, line=pick)
+        return stream(argv, folder=project_root(), environment=environment, line=pick)
 
     def _argv(self, *arguments: str) -> list[str]:
         return ["pulumi", *arguments, "--stack", self.stack, "--config-file", str(self.config_file)]
