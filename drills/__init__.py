@@ -8,7 +8,8 @@
     pod.py         the pod that writes           steadiness.py   when the stack is steady, and why it is not
     feed.py        what the pod says             routing.py      what the API server says of the primary's address
     clock.py       the way to the pod's clock    summary.py      a trial in a line for each writer
-    writer/        in the pod: open loop, ledger, what every node has afterwards
+    openloop.py    in the pod: what is due is sent when it is due         records.py   what was, a line each
+    writer/        in the pod: ledger, what every node has afterwards
     reader/        in the pod, beside the writers: what was read, what failed, how stale it was
     control.py     writes that are lost on purpose, beside the stack: is it noticed?
     observer/      in the pod: what Patroni, Redis and the Sentinels say, and when

@@ -8,7 +8,7 @@ import pytest
 
 from tests.proved import ProvedStack, proved_stack
 
-# A shell's background job ignores SIGINT, and so would every child whose end by Ctrl-C is tested: it would wait for good.
+# A shell's background job ignores SIGINT, and so would its children: a test of Ctrl-C would wait for good.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

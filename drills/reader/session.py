@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from drills.openloop import Schedule
 from drills.reader.api import Api, ApiReader
-from drills.reader.log import ReadLog
 from drills.reader.postgres import PostgresReader
 from drills.reader.redis import RedisReader
 from drills.reader.runner import ReadRunner
 from drills.reader.target import Newest, ReadTarget
+from drills.records import RecordFile
 from drills.wire import Settings, WriterName
-from drills.writer.schedule import Schedule
 from hms.evidence import Reader, ReaderName
 
 # How long one read may take decides how many may be under way: about a second at the databases, three at the app.
@@ -45,7 +45,7 @@ class Readers:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._rates = settings.read_rates_per_second
         self._targets = make_readers(settings)
-        self._logs = [ReadLog(folder / f"{target.name}.reads.jsonl") for target in self._targets]
+        self._logs = [RecordFile(folder / f"{target.name}.reads.jsonl") for target in self._targets]
 
     @property
     def told(self) -> tuple[Reader, ...]:

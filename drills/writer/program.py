@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from drills.clock import boot_id
+from drills.openloop import Schedule
 from drills.reader.session import Readers
 from drills.wire import (
     Failed,
@@ -27,7 +28,6 @@ from drills.writer.journal import Journal
 from drills.writer.postgres import PostgresTarget
 from drills.writer.redis import RedisTarget
 from drills.writer.runner import Runner
-from drills.writer.schedule import Schedule
 from drills.writer.target import Contents, Target
 from hms.evidence import Present, Reader
 

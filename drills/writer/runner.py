@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from drills.openloop import OpenLoop, Schedule
 from drills.wire import WriterName, WriterStatus
 from drills.writer.journal import Journal
-from drills.writer.schedule import Schedule, until_due
 from drills.writer.target import ACKNOWLEDGED, Target, Told
 from hms.ledger import Answer, Intent
 
@@ -29,10 +29,9 @@ class Runner:
         self._trial = trial
         self._target = target
         self._journal = journal
-        self._schedule = schedule
-        self._in_flight_limit = in_flight_limit
+        self._loop = OpenLoop(schedule, in_flight_limit=in_flight_limit, send=self._send, missed=self._miss)
+        self._first_seq = journal.next_seq
         self._report = report
-        self._under_way: set[asyncio.Task[None]] = set()
         self._counts = {"acknowledged": 0, "refused": 0, "unknown": 0}
         self._last_acknowledged_sent_ns = 0
         self._last_failed_ns = 0
@@ -51,34 +50,20 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, then wait for the answers that are still due; `OSError` where the ledger is full."""
-        first_seq = self._journal.next_seq
-        index = 0
         heartbeat = asyncio.create_task(self._beat())
         try:
-            while not stop.is_set():
-                due_ns = self._schedule.due_ns(index)
-                await until_due(due_ns, stop)
-                if stop.is_set():
-                    break
-                self._raise_failures()
-                if len(self._under_way) < self._in_flight_limit:
-                    task = asyncio.create_task(self._write(first_seq + index, due_ns))
-                    self._under_way.add(task)
-                else:
-                    self.not_sent += 1
-                    self._last_failed_ns = time.monotonic_ns()
-                index += 1
-            if self._under_way:
-                await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
-            self._raise_failures()
+            await self._loop.run(stop, drain_seconds=DRAIN_SECONDS)
         finally:
             heartbeat.cancel()
-            for task in self._under_way:
-                task.cancel()
-            await asyncio.gather(heartbeat, *self._under_way, return_exceptions=True)
+            await asyncio.gather(heartbeat, return_exceptions=True)
         self._tell("")
 
-    async def _write(self, seq: int, due_ns: int) -> None:
+    def _miss(self, _index: int, _due_ns: int) -> None:
+        self.not_sent += 1
+        self._last_failed_ns = time.monotonic_ns()
+
+    async def _send(self, index: int, due_ns: int) -> None:
+        seq = self._first_seq + index
         key = self._target.key(seq)
         sent: list[int] = []
 
@@ -127,10 +112,3 @@ class Runner:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             self._tell("")
-
-    def _raise_failures(self) -> None:
-        """Forget the writes that ended; one that could not be recorded ends the writer."""
-        ended = {task for task in self._under_way if task.done()}
-        self._under_way -= ended
-        for task in ended:
-            task.result()

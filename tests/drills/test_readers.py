@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from drills.reader.api import SEARCHES, Api, ApiReader, search_of
-from drills.reader.log import ReadLog
+from drills.records import RecordFile
 from drills.web import Response
 from drills.wire import AppSettings, Settings, WriterStatus
 from drills.writer.app import user_of
@@ -161,7 +161,7 @@ def test_no_search_of_a_trial_is_asked_twice() -> None:
 def test_a_record_that_is_opened_again_goes_on_after_its_last_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "x.reads.jsonl"
     for number in range(2):
-        log = ReadLog(path)
+        log = RecordFile(path)
         log.append(Read(number, 1, 1, ok=True))
         log.close()
         with path.open("ab") as torn:

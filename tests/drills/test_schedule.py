@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drills.writer.schedule import NANOSECONDS, Schedule
+from drills.openloop import NANOSECONDS, Schedule
 
 
 @given(start_ns=st.integers(0, 2**62), rate=st.floats(0.1, 10_000), index=st.integers(0, 1_000_000))
