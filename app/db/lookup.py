@@ -34,8 +34,13 @@ FROM unnest(%(codes)s::text[]) AS asked (wanted) JOIN icd10_codes ON {scope} AND
 
 _RELEASES = "SELECT name, active FROM icd10_releases ORDER BY loaded_at, name"
 
-_CURRENT = {"scope": sql.SQL("active"), "its_scope": sql.SQL("c.active")}
-_NAMED = {"scope": sql.SQL("release = %(release)s"), "its_scope": sql.SQL("c.release = %(release)s")}
+_CURRENT, _NAMED = sql.SQL("active"), sql.SQL("release = %(release)s")
+_DETAILS = {
+    True: _DETAIL.format(family=_FAMILY, scope=_CURRENT, its_scope=sql.SQL("c.active")).as_bytes(),
+    False: _DETAIL.format(family=_FAMILY, scope=_NAMED, its_scope=sql.SQL("c.release = %(release)s")).as_bytes(),
+}
+_LINES = {True: _MANY.format(scope=_CURRENT).as_bytes(), False: _MANY.format(scope=_NAMED).as_bytes()}
+"""By whether the current release is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,14 @@ async def find(connection: Connection, code: str, release: str | None = None) ->
         "category": code[:3],
         "behind": successor(code[:3]),
     }
-    statement = _DETAIL.format(family=_FAMILY, **(_CURRENT if release is None else _NAMED))
-    cursor = await connection.execute(statement, parameters)
+    cursor = await connection.execute(_DETAILS[release is None], parameters)
     row = await cursor.fetchone()
     return None if row is None else Code(*row)
 
 
 async def find_many(connection: Connection, codes: list[str], release: str | None = None) -> dict[str, Line]:
     """Return those of the canonical `codes` that a release has, None being the current one."""
-    scope = (_CURRENT if release is None else _NAMED)["scope"]
-    cursor = await connection.execute(_MANY.format(scope=scope), {"codes": codes, "release": release})
+    cursor = await connection.execute(_LINES[release is None], {"codes": codes, "release": release})
     return {row[1]: Line(*row) for row in await cursor.fetchall()}
 
 

@@ -9,12 +9,15 @@ release by their key: 98,186 rows at most, whatever is searched for. An index of
 the current one's, for what is asked rarely and can be kept by every cache for good.
 """
 
+from dataclasses import dataclass
+from functools import cache
+
 from psycopg import sql
 from psycopg.rows import TupleRow
 
 from app.codes import successor
 from app.db.connection import Connection
-from app.db.partitioning import CHAPTERS, PARTITIONS
+from app.db.partitioning import CHAPTERS, PARTITIONS, Partition
 from app.db.query import Filters, Query
 
 MOST_RANKED = 1000
@@ -56,18 +59,23 @@ _BEST_FIRST = sql.SQL("""
     kind <> 'category', length(title), length(code), code
 """)
 
+# Of one word alone the vocabulary tells that too many codes have it, without a look at them.
 _RANKED = sql.SQL("""
 WITH asked AS MATERIALIZED ({asked}),
 candidates AS MATERIALIZED (
     SELECT code, title, billable, chapter, kind, search FROM {table}
-    WHERE {scope} AND search @@ (SELECT words FROM asked) LIMIT {most} + 1
+    WHERE {scope} AND NOT {broad} AND search @@ (SELECT words FROM asked) LIMIT {most} + 1
 )
-SELECT counted.hits, {release} AS release, page.* FROM (SELECT count(*) AS hits FROM candidates) AS counted
+SELECT counted.hits, {release} AS release, page.* FROM (
+    SELECT CASE WHEN {broad} THEN {most} + 1 ELSE count(*) END AS hits FROM candidates
+) AS counted
 LEFT JOIN LATERAL (
     SELECT code, title, billable, chapter, row_number() OVER (ORDER BY {best_first}) AS place
     FROM candidates WHERE counted.hits <= {most} ORDER BY place OFFSET %(offset)s LIMIT %(limit)s
 ) AS page ON true ORDER BY page.place
 """)
+
+_BROAD = sql.SQL("EXISTS (SELECT FROM icd10_words WHERE word = %(word)s AND codes > {most})")
 
 _CATEGORIES = sql.SQL("""
 WITH asked AS MATERIALIZED ({asked})
@@ -103,6 +111,95 @@ _OTHERS_OF_PARTITION = sql.SQL("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the text of a statement depends on; values are its parameters.
+
+    There are some hundred shapes and five statements of each, so each is put together once and kept.
+    """
+
+    chapter: int | None
+    billable: bool | None
+    current: bool
+    beyond: bool
+    without: bool
+    one_word: bool
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Return the partitions that are asked."""
+        return PARTITIONS if self.chapter is None else (CHAPTERS[self.chapter],)
+
+    @property
+    def table(self) -> sql.Identifier:
+        """Return the table that is asked.
+
+        A partition by its own name, not by a range of codes, which would tempt the planner to read the range and not
+        the index.
+        """
+        return sql.Identifier("icd10_codes" if self.chapter is None else self.partitions[0].table)
+
+    @property
+    def broad(self) -> sql.Composable:
+        """Return whether it is known that more codes are hit than are ranked; only of what nothing narrows."""
+        narrowed = self.chapter is not None or self.billable is not None or self.without or not self.current
+        return _BROAD.format(most=sql.Literal(MOST_RANKED)) if self.one_word and not narrowed else sql.SQL("false")
+
+    @property
+    def scope(self) -> sql.Composed:
+        """Return the conditions of every statement: the release, then what the filters demand."""
+        conditions = ["active" if self.current else "release = %(release)s"]
+        if self.chapter is not None:
+            conditions.append("chapter = %(chapter)s")
+        if self.billable is not None:
+            conditions.append("billable" if self.billable else "NOT billable")
+        if self.beyond:
+            conditions.append("NOT (code >= %(beyond)s AND code < %(behind_beyond)s)")
+        if self.without:
+            conditions.append("code <> ALL(%(without)s::text[])")
+        return sql.SQL(" AND ").join(sql.SQL(condition) for condition in conditions)
+
+
+@cache
+def _by_code(shape: _Shape) -> bytes:
+    return _BY_CODE.format(table=shape.table, scope=shape.scope).as_bytes()
+
+
+@cache
+def _ranked(shape: _Shape) -> bytes:
+    release = "(SELECT name FROM icd10_releases WHERE active)" if shape.current else "%(release)s::text"
+    return _RANKED.format(
+        asked=_ASKED,
+        table=shape.table,
+        scope=shape.scope,
+        broad=shape.broad,
+        release=sql.SQL(release),
+        most=sql.Literal(MOST_RANKED),
+        best_first=_BEST_FIRST,
+    ).as_bytes()
+
+
+@cache
+def _categories(shape: _Shape) -> bytes:
+    return _CATEGORIES.format(asked=_ASKED, table=shape.table, scope=shape.scope, best_first=_BEST_FIRST).as_bytes()
+
+
+@cache
+def _walk(shape: _Shape) -> bytes:
+    return _WALK.format(asked=_ASKED, table=shape.table, scope=shape.scope, most=sql.Literal(_WALKED)).as_bytes()
+
+
+@cache
+def _others(shape: _Shape) -> bytes:
+    partitions = sql.SQL(" UNION ALL ").join(
+        _OTHERS_OF_PARTITION.format(
+            table=sql.Identifier(partition.table), scope=shape.scope, behind=sql.Literal(partition.upper)
+        )
+        for partition in shape.partitions
+    )
+    return _OTHERS.format(asked=_ASKED, partitions=partitions).as_bytes()
+
+
 class Matching:
     """Asks for the hits of one query under its filters; each row is code, title, billable, chapter, release.
 
@@ -119,10 +216,17 @@ class Matching:
         without: tuple[str, ...] = (),
     ) -> None:
         self._connection = connection
-        self._current = filters.release is None
-        self._scope = _scope(filters, beyond=beyond is not None, without=bool(without))
+        self._shape = _Shape(
+            chapter=filters.chapter,
+            billable=filters.billable,
+            current=filters.release is None,
+            beyond=beyond is not None,
+            without=bool(without),
+            one_word=len(query.words) == 1,
+        )
         self._parameters: dict[str, object] = {
             "words": list(query.words),
+            "word": query.words[0] if query.words else None,
             "ends": [":*" if may_be_begun else "" for may_be_begun in query.begun],
             "titled": [":*A" if may_be_begun else ":A" for may_be_begun in query.begun],
             "release": filters.release,
@@ -131,14 +235,11 @@ class Matching:
             "beyond": beyond,
             "behind_beyond": successor(beyond) if beyond else None,
         }
-        # By its own name, not by a range of codes, which would tempt the planner to read the range and not the index.
-        self._partitions = PARTITIONS if filters.chapter is None else (CHAPTERS[filters.chapter],)
-        self._table = sql.Identifier("icd10_codes" if filters.chapter is None else self._partitions[0].table)
 
     async def by_code(self, prefix: str, *, after: str, limit: int) -> list[TupleRow]:
         """Return the codes that begin with `prefix`, by length and code, behind the code `after`."""
         return await self._rows(
-            _BY_CODE.format(table=self._table, scope=self._scope),
+            _by_code(self._shape),
             prefix=prefix,
             behind=successor(prefix),
             length=len(after),
@@ -151,58 +252,21 @@ class Matching:
 
         Where there are more, none are returned.
         """
-        release = sql.SQL("(SELECT name FROM icd10_releases WHERE active)" if self._current else "%(release)s::text")
-        rows = await self._rows(
-            _RANKED.format(
-                asked=_ASKED,
-                table=self._table,
-                scope=self._scope,
-                release=release,
-                most=sql.Literal(MOST_RANKED),
-                best_first=_BEST_FIRST,
-            ),
-            offset=offset,
-            limit=limit,
-        )
+        rows = await self._rows(_ranked(self._shape), offset=offset, limit=limit)
         hits, name = rows[0][:2]
         return hits, name, [(*row[2:6], name) for row in rows if row[2] is not None]
 
     async def categories(self, *, offset: int, limit: int) -> list[TupleRow]:
         """Return the categories among more hits than are ranked, the best first."""
-        return await self._rows(
-            _CATEGORIES.format(asked=_ASKED, table=self._table, scope=self._scope, best_first=_BEST_FIRST),
-            offset=offset,
-            limit=limit,
-        )
+        return await self._rows(_categories(self._shape), offset=offset, limit=limit)
 
     async def others(self, *, after: str, limit: int) -> list[TupleRow]:
         """Return the other codes among more hits than are ranked, by code, behind the code `after`."""
-        walk = _WALK.format(asked=_ASKED, table=self._table, scope=self._scope, most=sql.Literal(_WALKED))
-        found = await self._rows(walk, after=after, limit=limit)
+        found = await self._rows(_walk(self._shape), after=after, limit=limit)
         if len(found) == limit:
             return found
-        partitions = sql.SQL(" UNION ALL ").join(
-            _OTHERS_OF_PARTITION.format(
-                table=sql.Identifier(partition.table), scope=self._scope, behind=sql.Literal(partition.upper)
-            )
-            for partition in self._partitions
-        )
-        return await self._rows(_OTHERS.format(asked=_ASKED, partitions=partitions), after=after, limit=limit)
+        return await self._rows(_others(self._shape), after=after, limit=limit)
 
-    async def _rows(self, statement: sql.Composed, **parameters: object) -> list[TupleRow]:
+    async def _rows(self, statement: bytes, **parameters: object) -> list[TupleRow]:
         cursor = await self._connection.execute(statement, {**self._parameters, **parameters})
         return await cursor.fetchall()
-
-
-def _scope(filters: Filters, *, beyond: bool, without: bool) -> sql.Composed:
-    """Return the conditions of every statement: the release, then what the filters demand."""
-    conditions = ["active" if filters.release is None else "release = %(release)s"]
-    if filters.chapter is not None:
-        conditions.append("chapter = %(chapter)s")
-    if filters.billable is not None:
-        conditions.append("billable" if filters.billable else "NOT billable")
-    if beyond:
-        conditions.append("NOT (code >= %(beyond)s AND code < %(behind_beyond)s)")
-    if without:
-        conditions.append("code <> ALL(%(without)s::text[])")
-    return sql.SQL(" AND ").join(sql.SQL(condition) for condition in conditions)

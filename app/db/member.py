@@ -22,9 +22,10 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger("app.db.member")
 
-_PROBE_INTERVAL_SECONDS = 0.25
-_PROBE_TIMEOUT_SECONDS = 0.75
-"""Together they bound how long a member that hangs is still asked: 1 s."""
+_PROBE_INTERVAL_SECONDS = 0.15
+_PROBE_TIMEOUT_SECONDS = 0.6
+"""Together they bound how long a member that hangs is still asked: 0.75 s, a quarter below what is promised, which
+leaves room for a loop that is late. A probe takes a millisecond; a server that needs the whole of its time hangs."""
 
 
 class Role(Enum):

@@ -55,7 +55,7 @@ _ASK_SECONDS = 0.5
 _WATCHER_CONNECTIONS = 2
 """To each member at most, beside the pools: one that watches, and one that hangs and is being given up."""
 
-_SAMPLES = 60
+_SAMPLES = 100
 """Of the primary's position: some 15 s."""
 
 _AT_THE_WRITE = f"SELECT {POSITION}"

@@ -8,6 +8,7 @@ nothing outside a temporary directory is used.
 |---|---|
 | `processes` | children that are watched by what they say, frozen, killed and always taken away |
 | `servers`, `service` | Postgres, Redis with its Sentinels, and `python -m app`, each as a process |
+| `run` | each measurement after the other; their modules say what they measure |
 
 May import: app, for what has a figure by itself and no route.
 """

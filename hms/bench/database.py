@@ -1,4 +1,4 @@
-"""What the database is asked to do apart from any request: searches, building indexes, storing a history."""
+"""What the database is asked to do apart from any request: building indexes, storing a history."""
 
 import asyncio
 import json
@@ -12,55 +12,18 @@ from psycopg import sql
 
 from app.db import indexing
 from app.db.connection import Connection, connect
-from app.db.query import Query
-from app.db.search import search
 from app.settings import from_environment
 from hms.bench.figure import Figure, Raw, figure_of
 from hms.bench.place import Place, Say
 from hms.bench.processes import Process
-from hms.bench.queries import pairs_and_slips
 from hms.bench.servers import Postgres
 from hms.bench.service import clean_environment
 from hms.errors import BenchError
-from hms.statistics import distribution, statistic_of
 
-SEARCH_BOUND_MS = 10.0
 BLOCKED_BOUND_MS = 50.0
 
-_HITS = 20
-_ROUND_TRIPS = 1000
-_PAIRS_AND_SLIPS = 1000
-_SEED = 20261123
 _GENERATED_RELEASES = 5
 _BUILT = "icd10_codes_search"
-
-
-def vocabulary(place: Place, say: Say) -> tuple[Figure, ...]:
-    """Search for every word that is in a title or a synonym, and for some pairs and misspelt ones."""
-    words, others, round_trips = asyncio.run(_vocabulary(place))
-    say(f"{len(words)} words, {len(others)} pairs and misspelt words searched for")
-    raw = Raw(value=statistic_of(distribution(round_trips), "median"), what="median of `SELECT 1` there")
-    return (
-        figure_of(
-            words,
-            name="search-in-postgres",
-            statistic="p99",
-            unit="ms",
-            promised=("<", SEARCH_BOUND_MS),
-            how=f"every word of the vocabulary of the release is searched for once, for {_HITS} hits, over one "
-            "connection, with nothing else at work; from the first statement to the last row",
-            raw=raw,
-        ),
-        figure_of(
-            others,
-            name="search-of-pairs-and-slips",
-            statistic="p99",
-            unit="ms",
-            promised=("<", SEARCH_BOUND_MS),
-            how=f"{len(others)} queries in the same way: two of the commonest words; words with two letters swapped",
-            raw=raw,
-        ),
-    )
 
 
 def index_building(place: Place, say: Say) -> tuple[Figure, ...]:
@@ -118,33 +81,6 @@ def generator(place: Place, say: Say) -> tuple[Figure, ...]:
 async def _open(place: Place) -> Connection:
     settings = from_environment(place.environment).postgres
     return await connect(settings.hosts[0], settings, application="hms-bench", statement_timeout_seconds=600)
-
-
-async def _vocabulary(place: Place) -> tuple[list[float], list[float], list[float]]:
-    async with await _open(place) as connection:
-        rows = await (await connection.execute("SELECT word FROM icd10_words ORDER BY codes DESC, word")).fetchall()
-        words = [str(word) for (word,) in rows]
-        others = pairs_and_slips(words, _PAIRS_AND_SLIPS, seed=_SEED)
-        for text in [*words[:: len(words) // 200], *others[:20]]:
-            await search(connection, Query.parse(text), limit=_HITS)
-        return (
-            [await _search_ms(connection, text) for text in words],
-            [await _search_ms(connection, text) for text in others],
-            [await _round_trip_ms(connection) for _ in range(_ROUND_TRIPS)],
-        )
-
-
-async def _search_ms(connection: Connection, text: str) -> float:
-    query = Query.parse(text)
-    began = time.monotonic()
-    await search(connection, query, limit=_HITS)
-    return (time.monotonic() - began) * 1000
-
-
-async def _round_trip_ms(connection: Connection) -> float:
-    began = time.monotonic()
-    await connection.execute("SELECT 1")
-    return (time.monotonic() - began) * 1000
 
 
 async def _build(place: Place) -> tuple[str, ...]:

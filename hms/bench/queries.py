@@ -11,6 +11,8 @@ _WORD = re.compile(r"[a-z]{5,}")
 _LONG_ENOUGH = 6
 """Letters of a word whose slip is certain to be looked at."""
 
+_SHORTEST_TYPED = 2
+
 _CATEGORIES = b"SELECT code, title FROM icd10_codes WHERE active AND kind = 'category' ORDER BY code"
 
 
@@ -59,3 +61,9 @@ def pairs_and_slips(vocabulary: Sequence[str], count: int, *, seed: int) -> tupl
             place = choose.randrange(1, len(word) - 1)
             queries.append(word[:place] + word[place + 1] + word[place] + word[place + 2 :])
     return tuple(queries)
+
+
+def beginnings(vocabulary: Sequence[str]) -> tuple[str, ...]:
+    """Return every text of two letters and more that is typed on the way to a word, the shortest first."""
+    texts = {word[:length] for word in vocabulary for length in range(_SHORTEST_TYPED, len(word) + 1)}
+    return tuple(sorted(texts, key=lambda text: (len(text), text)))

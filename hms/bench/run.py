@@ -9,7 +9,20 @@ from pathlib import Path
 import psycopg
 
 from app.errors import AppError
-from hms.bench import database, death, failover, history, invalidation, refusal, search_rate, soak
+from hms.bench import (
+    arrivals,
+    database,
+    death,
+    failover,
+    history,
+    invalidation,
+    limits,
+    noticing,
+    refusal,
+    search_rate,
+    searches,
+    soak,
+)
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
 from hms.bench.place import Place, Say, prepared
@@ -21,13 +34,15 @@ Measurement = Callable[[Place, Say], tuple[Figure, ...]]
 
 MEASUREMENTS: dict[str, Measurement] = {
     "search-rate": search_rate.measure,
-    "vocabulary": database.vocabulary,
+    "arrivals": arrivals.measure,
+    "searches": searches.measure,
     "invalidation": invalidation.measure,
-    "redis-death": death.redis_dead,
+    "redis-death": death.measure,
     "redis-failover": failover.measure,
+    "limits": limits.measure,
     "refusal": refusal.measure,
     "soak": soak.measure,
-    "member-failure": death.member_failure,
+    "members": noticing.measure,
     "index-building": database.index_building,
     "generator": database.generator,
     "history": history.measure,

@@ -140,8 +140,18 @@ class Postgres:
         self._process.kill()
 
     def start(self) -> None:
-        """Start the server that was killed."""
+        """Start the server that was killed; returns when it takes connections."""
         self._process = self._started()
+
+    def promote(self) -> None:
+        """Make a primary of this replica; returns when it is one."""
+        self.value("SELECT pg_promote()", database="postgres")
+
+    def demote(self) -> None:
+        """Kill this primary and start it as a replica, as who supervises it does; returns when it takes connections."""
+        self.kill()
+        (self.data / "standby.signal").touch()
+        self.start()
 
     def freeze(self) -> None:
         """Stop the server where it is: sockets stay open, nothing answers."""

@@ -9,7 +9,7 @@ from app.db.connection import parameters
 from app.settings import from_environment
 from hms.bench import pgbench, wrk
 from hms.bench.figure import Raw, Results, figure_of
-from hms.bench.queries import pairs_and_slips, sample
+from hms.bench.queries import beginnings, pairs_and_slips, sample
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
 from hms.bench.statements import Statement, sent_by
@@ -77,6 +77,10 @@ def test_pairs_and_slips_are_the_same_for_a_seed_and_slips_are_of_other_words() 
     assert [len(query.split()) for query in queries] == [1, 2] * 5
     assert all(word in vocabulary[:5] for query in queries[1::2] for word in query.split())
     assert all(sorted(slip) in [sorted(word) for word in vocabulary] for slip in queries[::2])
+
+
+def test_beginnings_are_all_that_is_typed_on_the_way_each_once() -> None:
+    assert beginnings(["cold", "cod", "a"]) == ("co", "cod", "col", "cold")
 
 
 def results(*values: float) -> Results:
