@@ -6,6 +6,7 @@
     steps.jsonl        Step, one a line: what `hms prove` did and how long it took
     smoke/checks.jsonl Check, one a line
     load/<scenario>/<n>/load.json                        LoadRun
+    load/<scenario>/<n>/resources.jsonl                  Resource, one a line
     drills/<drill>/<n>/trial.json                        Trial
     drills/<drill>/<n>/<writer>.ledger.jsonl             hms.ledger.Record, one a line
     drills/<drill>/<n>/<writer>.present.<node>.jsonl     Present, one a line: the keys that a node has after the trial
@@ -92,8 +93,40 @@ class Generator(msgspec.Struct, frozen=True, kw_only=True):
     lag_histogram: str
 
 
+class WindowOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of request met in one window; the histogram as in `OperationLoad`, from the intended start."""
+
+    name: str
+    ok: int
+    failed: int
+    response_histogram: str
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests that were due in one window, `number` times `window_seconds` after a worker's first stream began.
+
+    `cpu_fraction` is of the busiest worker, in cores.
+    """
+
+    number: int
+    dropped: int
+    cpu_fraction: float
+    operations: tuple[WindowOperation, ...]
+
+
+class Objective(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe of the capacity had to keep: each operation's p99, and the share of failed and dropped requests."""
+
+    p99_ms: float
+    failed_percent: float
+
+
 class LoadRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One load run: arrivals intended, sent, and dropped because they could not be sent in time."""
+    """One load run: arrivals intended, sent, and dropped because they could not be sent in time.
+
+    `shape` is as in `hms.load_shape`, empty where the rate did not change. A run with an `objective` is a probe: it was
+    meant to find out whether that rate can be carried, and counts for no claim on what was promised at lower ones.
+    """
 
     schema: Literal[1] = 1
     scenario: str
@@ -105,6 +138,24 @@ class LoadRun(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     operations: tuple[OperationLoad, ...]
     generator: Generator
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    shape: str = ""
+    objective: Objective | None = None
+    window_seconds: float = 0.0
+    windows: tuple[Window, ...] = ()
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pod used, as the cluster's metrics say it, `at_seconds` after the load began.
+
+    The metrics are averages of some seconds before; `role` is that of the pod's workload, or `loadgen`.
+    """
+
+    at_seconds: float
+    pod: str
+    role: str
+    cpu_cores: float
+    memory_bytes: int
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

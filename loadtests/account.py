@@ -1,7 +1,9 @@
 """The workers' records as the master holds them: the latest of each."""
 
 from hms.evidence import LoadRun
-from loadtests.recorder import WorkerRecord, merge_records
+from loadtests.merging import merge_records
+from loadtests.options import StreamOptions
+from loadtests.recorder import WorkerRecord
 
 
 class LatestRecords:
@@ -19,9 +21,15 @@ class LatestRecords:
         """How many streams ran to their end, over all workers."""
         return sum(record.streams_completed for record in self._by_worker.values())
 
-    def merged(self, *, scenario: str, rate_per_second: float, duration_seconds: float, seed: int) -> LoadRun:
-        """Return the run's account as far as it is known."""
+    def merged(self, options: StreamOptions) -> LoadRun:
+        """Return the run's account as far as it is known; `options` are what was wanted."""
         return merge_records(
             self._by_worker.values(),
-            scenario=scenario, rate_per_second=rate_per_second, duration_seconds=duration_seconds, seed=seed,
-        )  # fmt: skip
+            scenario=options.scenario or "by hand",
+            rate_per_second=options.rate_per_second * options.streams,
+            duration_seconds=options.seconds or 0.0,
+            seed=options.seed,
+            arrivals=options.arrivals,
+            shape=options.shape,
+            window_seconds=options.window_seconds,
+        )

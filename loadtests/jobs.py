@@ -31,6 +31,7 @@ def master_arguments(plan: LoadPlan) -> list[str]:
         "--users", str(plan.workers), "--spawn-rate", str(plan.workers), "--host", plan.target,
         "--stream-rate", repr(plan.rate_per_worker), "--stream-seconds", repr(plan.duration_seconds),
         "--max-in-flight", str(plan.max_in_flight_per_worker), "--load-seed", str(plan.seed),
+        "--arrivals", plan.arrivals, *(["--stream-shape", plan.shape] if plan.shape else []),
         "--load-scenario", plan.scenario, plan.user_class,
     ]  # fmt: skip
 

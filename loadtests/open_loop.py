@@ -13,6 +13,7 @@ from gevent import GreenletExit, Timeout, sleep
 from gevent.local import local
 from gevent.pool import Pool
 from locust import FastHttpUser
+from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
@@ -20,7 +21,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from loadtests.key import key_headers
 from loadtests.options import stream_options
 from loadtests.recorder import Recorder
-from loadtests.schedule import NANOSECONDS, poisson_offsets_ns
+from loadtests.schedule import NANOSECONDS, offsets_ns
 
 LATEST_START_SECONDS = 1.0
 """An arrival that the generator itself comes to later than this is dropped: sent then, it would be another load."""
@@ -32,12 +33,13 @@ _under_way = local()
 class _Arrival:
     """One arrival while it is under way."""
 
-    __slots__ = ("failure", "intended_ns", "started_ns")
+    __slots__ = ("failure", "intended_ns", "name", "started_ns")
 
     def __init__(self, intended_ns: int, started_ns: int) -> None:
         self.intended_ns = intended_ns
         self.started_ns = started_ns
         self.failure = ""
+        self.name = ""
 
 
 def failure_reason(meta: dict[str, Any]) -> str:
@@ -71,12 +73,13 @@ class _FromIntendedStart:
 
 
 class OpenLoopUser(FastHttpUser):
-    """A Poisson stream of `--stream-rate` arrivals per second; more users are more streams, which add up.
+    """A stream of `--stream-rate` arrivals per second; more users are more streams, which add up.
 
-    Each arrival runs one of the class's tasks, chosen by their weights, in a greenlet of its own. At most
-    `--max-in-flight` are under way at once; an arrival beyond that, or one that the generator comes to more than
-    `LATEST_START_SECONDS` late, is dropped and counted. An operation is named after its task. The schedule and
-    every choice come from `--load-seed` and the stream's number alone.
+    Arrivals are a Poisson process unless `--arrivals` says otherwise; `--stream-shape` changes their rate over time.
+    Each runs one of the class's tasks, chosen by their weights, in a greenlet of its own. At most `--max-in-flight` are
+    under way at once; an arrival beyond that, or one that the generator comes to more than `LATEST_START_SECONDS` late,
+    is dropped and counted. An operation is named after its task, unless the task says by `counts_as` that it came to
+    something else. The schedule and every choice come from `--load-seed` and the stream's number alone.
     """
 
     abstract = True
@@ -98,8 +101,7 @@ class OpenLoopUser(FastHttpUser):
         stream = load.next_stream()
         self._arrivals = Random(f"{options.seed}/{stream}/arrivals")  # noqa: S311  # must be repeatable, not secret
         self.random = Random(f"{options.seed}/{stream}/choices")  # noqa: S311  # as above
-        self._rate_per_second = options.rate_per_second
-        self._seconds = options.seconds
+        self.options = options
         self._load = load
 
     def run_stream(self) -> None:
@@ -116,11 +118,28 @@ class OpenLoopUser(FastHttpUser):
             self._load.stream_ended(completed=completed)
         raise StopUser
 
+    def session(self, *, headers: dict[str, str]) -> FastHttpSession:
+        """Return a client like `self.client`, with connections of its own and with these headers instead."""
+        return FastHttpSession(
+            base_url=self.host, request_event=self.client.request_event, user=self, headers=headers,
+            network_timeout=self.network_timeout, connection_timeout=self.connection_timeout,
+            concurrency=self.concurrency, insecure=self.insecure,
+        )  # fmt: skip
+
+    @staticmethod
+    def counts_as(name: str) -> None:
+        """Let the arrival that the calling task serves count as another operation."""
+        arrival = getattr(_under_way, "arrival", None)
+        if isinstance(arrival, _Arrival):
+            arrival.name = name
+
     def _dispatch(self, in_flight: Pool) -> None:
         origin_ns = time.monotonic_ns()
-        for offset_ns in poisson_offsets_ns(
-            rate_per_second=self._rate_per_second, seconds=self._seconds, random=self._arrivals
-        ):
+        self.recorder.begin(origin_ns=origin_ns, window_seconds=self.options.window_seconds)
+        for offset_ns in offsets_ns(
+            rate_per_second=self.options.rate_per_second, shape=self.options.load_shape,
+            arrivals=self.options.arrivals, random=self._arrivals,
+        ):  # fmt: skip
             if self._state == LOCUST_STATE_STOPPING:
                 return
             intended_ns = origin_ns + offset_ns
@@ -130,7 +149,7 @@ class OpenLoopUser(FastHttpUser):
                 sleep(early_ns / NANOSECONDS)
             late_ns = time.monotonic_ns() - intended_ns
             if in_flight.free_count() <= 0 or late_ns > LATEST_START_SECONDS * NANOSECONDS:
-                self.recorder.drop()
+                self.recorder.drop(intended_ns=intended_ns)
             else:
                 in_flight.spawn(self._arrive, intended_ns)
 
@@ -154,7 +173,7 @@ class OpenLoopUser(FastHttpUser):
             # Locust's client takes the timeout for a failure like any other.
             arrival.failure = f"no answer within {self.request_timeout_seconds:g} s"
         self.recorder.finish(
-            task.__name__,
+            arrival.name or task.__name__,
             intended_ns=intended_ns,
             started_ns=started_ns,
             ended_ns=ended_ns,

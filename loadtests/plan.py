@@ -2,17 +2,19 @@
 
 import math
 import re
+from typing import get_args
 
 import msgspec
 
 from hms.errors import InvalidSpecError
+from hms.evidence import Objective
 from hms.inventory import Inventory
+from hms.load_shape import UNIT_SECONDS, LoadShape, parse_shape
+from loadtests.scenario import class_name, load_scenarios
+from loadtests.schedule import Arrivals
 
 RESULT_MARKER = "HMS-LOAD-RUN "
 """What the generator's master prints before the run's record, in one line of its own."""
-
-SCENARIOS = {"first": "First"}
-"""The scenarios by name, each with its Locust user class in `loadtests.scenarios`."""
 
 RATE_BOUNDS_PER_SECOND = (0.1, 20_000.0)
 DURATION_BOUNDS_SECONDS = (1.0, 86_400.0)
@@ -20,11 +22,13 @@ WORKER_BOUNDS = (1, 32)
 SEED_BOUNDS = (0, 2**63 - 1)
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
-UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One load run: arrivals of `scenario` at `rate_per_second` over all workers, against `target`, a URL's root."""
+    """One load run: arrivals of `scenario` at `rate_per_second` over all workers, against `target`, a URL's root.
+
+    With a `shape` (`hms.load_shape`) the rate is its base rate, and `duration_seconds` are the shape's own.
+    """
 
     scenario: str
     rate_per_second: float
@@ -32,11 +36,14 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     seed: int
     target: str
+    shape: str = ""
+    arrivals: Arrivals = "poisson"
+    objective: Objective | None = None
 
     @property
     def user_class(self) -> str:
         """The Locust user class of the scenario."""
-        return SCENARIOS[self.scenario]
+        return class_name(self.scenario)
 
     @property
     def rate_per_worker(self) -> float:
@@ -49,7 +56,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
         Four seconds let a stall of that length show in the response times instead of in the drops.
         """
-        return min(max(64, round(4 * self.rate_per_worker)), 2048)
+        highest = parse_shape(self.shape).highest if self.shape else 1.0
+        return min(max(64, round(4 * self.rate_per_worker * highest)), 2048)
 
 
 class _Problems:
@@ -87,6 +95,13 @@ class _Problems:
         self.found.append(f"{key} {text!r}: must be a number with its unit s, m or h, as in 30s")
         return math.nan
 
+    def shape(self, key: str, text: str) -> LoadShape | None:
+        try:
+            return parse_shape(text) if text else None
+        except ValueError as error:
+            self.found.append(f"{key} {text!r}: {error}")
+            return None
+
 
 def _target_problem(target: str, inventory: Inventory) -> str:
     endpoint = inventory.endpoint("app")
@@ -111,22 +126,29 @@ def make_plan(
     workers: int | str,
     seed: int | str = 1,
     target: str | None = None,
+    shape: str = "",
+    arrivals: str = "poisson",
 ) -> LoadPlan:
     """Return the plan against the stack's own app; `InvalidSpecError` has every problem: key, value, bound.
 
-    Numbers may come as a person typed them. `duration` is in seconds, or text with a unit: `30s`, `5m`, `1h`.
+    Numbers may come as a person typed them. `duration` is in seconds, or text with a unit: `30s`, `5m`, `1h`; a shape
+    has its own, and `duration` is not looked at.
     """
     endpoint = inventory.endpoint("app")
     url = target if target is not None else f"http://{endpoint.host}:{endpoint.port}"
     problems = _Problems()
-    if scenario not in SCENARIOS:
-        problems.found.append(f"scenario {scenario!r}: must be one of {', '.join(sorted(SCENARIOS))}")
+    if scenario not in load_scenarios():
+        problems.found.append(f"scenario {scenario!r}: must be one of {', '.join(sorted(load_scenarios()))}")
     rate = problems.number("rate", rate_per_second)
-    seconds = problems.duration_seconds("duration", duration)
+    shaped = problems.shape("shape", shape)
+    seconds = shaped.seconds if shaped else problems.duration_seconds("duration", duration)
     worker_count = problems.whole_number("workers", workers)
     seed_number = problems.whole_number("seed", seed)
+    if arrivals not in get_args(Arrivals):
+        problems.found.append(f"arrivals {arrivals!r}: must be one of {', '.join(get_args(Arrivals))}")
     for key, value, bounds, unit in (
         ("rate", rate, RATE_BOUNDS_PER_SECOND, "/s"),
+        ("shape's highest rate", rate * shaped.highest if shaped else 1.0, RATE_BOUNDS_PER_SECOND, "/s"),
         ("duration", seconds, DURATION_BOUNDS_SECONDS, " s"),
         ("workers", worker_count, WORKER_BOUNDS, ""),
         ("seed", seed_number, SEED_BOUNDS, ""),
@@ -145,4 +167,6 @@ def make_plan(
         workers=worker_count,
         seed=seed_number,
         target=url,
+        shape=shape,
+        arrivals=msgspec.convert(arrivals, Arrivals),
     )

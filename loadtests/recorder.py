@@ -1,12 +1,12 @@
-"""What a generator saw: every arrival accounted for, times in HDR histograms, merged without loss."""
+"""What one worker saw: every arrival accounted for, times in HDR histograms."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # the package ships no types
 
-from hms.evidence import Generator, LoadRun, OperationLoad
+from hms.evidence import OperationLoad, Window
+from loadtests.windows import WindowBook
 
 HIGHEST_US = 600_000_000
 """Ten minutes; what takes longer is counted as that long, never left out."""
@@ -27,13 +27,6 @@ def _encoded(histogram: HdrHistogram) -> str:
     return str(histogram.encode().decode("ascii"))
 
 
-def _merged(encoded: Iterable[str]) -> str:
-    total = new_histogram()
-    for one in encoded:
-        total.add(HdrHistogram.decode(one.encode("ascii")))
-    return _encoded(total)
-
-
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that one worker saw of one run. Histograms as in `hms.evidence.LoadRun`.
 
@@ -47,6 +40,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[OperationLoad, ...]
     lag_histogram: str
     cpu_fraction: float
+    windows: tuple[Window, ...] = ()
 
 
 class _Operation:
@@ -78,10 +72,16 @@ class Recorder:
         self.dropped = 0
         self._operations: dict[str, _Operation] = {}
         self._lag = new_histogram()
+        self._windows = WindowBook()
 
-    def drop(self) -> None:
+    def begin(self, *, origin_ns: int, window_seconds: float) -> None:
+        """Keep an account by windows, too, from `origin_ns` on; the first call counts, 0 seconds are no windows."""
+        self._windows.begin(origin_ns=origin_ns, window_seconds=window_seconds)
+
+    def drop(self, *, intended_ns: int) -> None:
         """Count an arrival that could not be sent in time."""
         self.dropped += 1
+        self._windows.drop(intended_ns)
 
     def start(self, *, intended_ns: int, started_ns: int) -> None:
         """Count an arrival whose request begins, `started_ns - intended_ns` later than the schedule wanted it."""
@@ -99,6 +99,7 @@ class Recorder:
             operation.ok += 1
         _record_ns(operation.response, ended_ns - intended_ns)
         _record_ns(operation.service, ended_ns - started_ns)
+        self._windows.finish(name, intended_ns, ended_ns - intended_ns, ok=not failure)
 
     def record(self, *, streams_completed: int, cpu_fraction: float) -> WorkerRecord:
         """Return the account as it stands."""
@@ -110,46 +111,5 @@ class Recorder:
             operations=tuple(self._operations[name].frozen(name) for name in sorted(self._operations)),
             lag_histogram=_encoded(self._lag),
             cpu_fraction=cpu_fraction,
+            windows=self._windows.frozen(),
         )
-
-
-def _merged_operation(name: str, parts: list[OperationLoad]) -> OperationLoad:
-    failures: Counter[str] = Counter()
-    for part in parts:
-        failures.update(part.failures)
-    return OperationLoad(
-        name=name,
-        ok=sum(part.ok for part in parts),
-        failed=sum(part.failed for part in parts),
-        failures=dict(sorted(failures.items())),
-        response_histogram=_merged(part.response_histogram for part in parts),
-        service_histogram=_merged(part.service_histogram for part in parts),
-    )
-
-
-def merge_records(
-    records: Iterable[WorkerRecord], *, scenario: str, rate_per_second: float, duration_seconds: float, seed: int
-) -> LoadRun:
-    """Add the workers' accounts up into the run's.
-
-    Exact: the same as if one worker had recorded everything, in any order of `records`. The generator's
-    `cpu_fraction` is that of its busiest worker, in cores, since one of them at its limit spoils the whole run.
-    """
-    workers = list(records)
-    names = sorted({operation.name for worker in workers for operation in worker.operations})
-    parts = [operation for worker in workers for operation in worker.operations]
-    return LoadRun(
-        scenario=scenario,
-        rate_per_second=rate_per_second,
-        duration_seconds=duration_seconds,
-        seed=seed,
-        intended=sum(worker.intended for worker in workers),
-        sent=sum(worker.sent for worker in workers),
-        dropped=sum(worker.dropped for worker in workers),
-        operations=tuple(_merged_operation(name, [p for p in parts if p.name == name]) for name in names),
-        generator=Generator(
-            workers=len(workers),
-            cpu_fraction=max((worker.cpu_fraction for worker in workers), default=0.0),
-            lag_histogram=_merged(worker.lag_histogram for worker in workers),
-        ),
-    )

@@ -111,13 +111,7 @@ class Master:
         )
 
     def _load_run(self) -> LoadRun:
-        options = stream_options(self._environment)
-        return self._records.merged(
-            scenario=options.scenario or "by hand",
-            rate_per_second=options.rate_per_second * options.streams,
-            duration_seconds=options.seconds or 0.0,
-            seed=options.seed,
-        )
+        return self._records.merged(stream_options(self._environment))
 
     def _watch(self, options: StreamOptions, began_at: float) -> None:
         limit_seconds = (options.seconds or math.inf) + GRACE_SECONDS

@@ -66,7 +66,7 @@ def run_plan(
             f"{plan.scenario}: {plan.rate_per_second:g} arrivals/s for {plan.duration_seconds:g} s "
             f"on {plan.target}, {plan.workers} workers"
         )
-        record = checked_record(plan, _follow(cluster, master, plan))
+        record = msgspec.structs.replace(checked_record(plan, _follow(cluster, master, plan)), objective=plan.objective)
     finally:
         _remove_jobs(cluster, f"{RUN_LABEL}={run}")
     evidence.write(f"load/{plan.scenario}/{next_number(evidence, plan.scenario)}/load.json", record)

@@ -91,6 +91,21 @@ def test_workers_add_up() -> None:
     assert {o.name for o in record.operations} <= {"search", "lookup", "bookmark"}
 
 
+def test_tags_choose_among_a_scenario_s_operations_and_the_shape_is_seen_in_the_windows() -> None:
+    with StallingServer(stall_after_seconds=60, stall_seconds=0) as server:
+        code, out, err = run(
+            "--headless", "--only-summary", "--host", server.url, "--users", "2", "--spawn-rate", "2", "--stream-rate",
+            "10", "--stream-shape", "1:1s, 8:1s, 1:1s", "--load-scenario", "mixed", "--tags", "write", "--", "Mixed",
+        )  # fmt: skip
+    assert code == 0, err
+    record = record_in(out)
+    assert {o.name for o in record.operations} == {"bookmark", "unmark"}
+    assert record.shape == "1:1s, 8:1s, 1:1s"
+    assert (record.duration_seconds, record.window_seconds) == (3, 1)
+    before, spike, after = (sum(o.ok for o in window.operations) for window in record.windows)
+    assert spike > 100 > 50 > max(before, after)
+
+
 def test_a_lost_worker_is_an_error_and_no_figure() -> None:
     with (
         StallingServer(stall_after_seconds=60, stall_seconds=0) as server,

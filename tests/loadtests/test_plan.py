@@ -9,8 +9,9 @@ import pytest
 from hms.errors import InvalidSpecError, LoadError
 from hms.evidence_directory import EvidenceDirectory
 from loadtests.jobs import master_job, worker_job
+from loadtests.merging import merge_records
 from loadtests.plan import RESULT_MARKER, LoadPlan, make_plan
-from loadtests.recorder import WorkerRecord, merge_records
+from loadtests.recorder import WorkerRecord
 from loadtests.run import checked_record, next_number
 from tests.loadtests.inventory import small_inventory
 from tests.loadtests.test_recorder import account
@@ -30,7 +31,10 @@ def test_every_problem_is_named_at_once() -> None:
         )
     problems = "\n".join(refused.value.problems)
     assert len(refused.value.problems) == 6
-    assert "scenario 'second': must be one of first" in problems
+    assert (
+        "scenario 'second': must be one of abuse, cache-cold, cache-warm, claims-batch, crowd, first, mixed, typing"
+        in problems
+    )
     assert "rate 0/s: must be from 0.1 to 20000/s" in problems
     assert "duration '5x': must be a number with its unit s, m or h" in problems
     assert "workers 40: must be from 1 to 32" in problems
@@ -68,6 +72,31 @@ def test_the_stack_s_own_app_may_be_named(target: str) -> None:
 def test_other_targets_are_refused(target: str) -> None:
     with pytest.raises(InvalidSpecError, match="not the app of stack ci"):
         plan(target=target)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"shape": "10"}, "shape '10': stage '10': must be a multiple of the rate and a duration"),
+        ({"shape": "1:30s, 500:1s"}, "shape's highest rate 50000/s: must be from 0.1 to 20000/s"),
+        ({"shape": "1:30h"}, "duration 108000 s: must be from 1 to 86400 s"),
+        ({"arrivals": "random"}, "arrivals 'random': must be one of poisson, constant"),
+    ],
+)
+def test_a_shape_that_makes_no_sense_is_refused(given: dict[str, str], named: str) -> None:
+    with pytest.raises(InvalidSpecError) as refused:
+        plan(**given)
+    assert len(refused.value.problems) == 1
+    assert refused.value.problems[0].startswith(named)
+
+
+def test_a_shape_says_how_long_and_goes_to_the_streams() -> None:
+    shaped = plan(shape="1:30s, 10:5s", duration="1h", arrivals="constant")
+    assert shaped.duration_seconds == 35
+    assert shaped.max_in_flight_per_worker == 2000
+    args = master_job(shaped, run="r", image="i")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--stream-shape") + 1] == "1:30s, 10:5s"
+    assert args[args.index("--arrivals") + 1] == "constant"
 
 
 def test_the_streams_share_the_rate() -> None:

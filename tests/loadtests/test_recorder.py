@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from hms.evidence import LoadRun
 from loadtests.account import LatestRecords
-from loadtests.recorder import HIGHEST_US, Recorder, WorkerRecord, merge_records
+from loadtests.merging import merge_records
+from loadtests.options import StreamOptions
+from loadtests.recorder import HIGHEST_US, Recorder, WorkerRecord
 from loadtests.summary import percentile_ms, summary_lines
 
 # An arrival: operation, lag and service time in microseconds, failure; None is one that was dropped.
@@ -27,9 +29,10 @@ Arrival = tuple[str, int, int, str] | None
 
 def account(seen: list[Arrival], *, completed: int = 1, cpu: float = 0.5) -> WorkerRecord:
     recorder = Recorder()
+    recorder.begin(origin_ns=0, window_seconds=1.0)
     for arrival in seen:
         if arrival is None:
-            recorder.drop()
+            recorder.drop(intended_ns=1_000_000)
             continue
         name, lag_us, service_us, failure = arrival
         started_ns = 1_000_000 + lag_us * 1000
@@ -53,11 +56,45 @@ def merged(*records: WorkerRecord) -> LoadRun:
 def test_workers_add_up_to_what_one_would_have_seen(seen: list[Arrival], cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(seen)]
     parts = [account(seen[a:b]) for a, b in pairwise(edges)]
-    together, alone = merged(*parts), merged(account(seen))
+    together, alone = merged(*parts), without_processor_time(merged(account(seen)))
     assert together.generator.workers == len(parts)
-    assert msgspec.structs.replace(together, generator=alone.generator) == alone
+    assert without_processor_time(msgspec.structs.replace(together, generator=alone.generator)) == alone
     assert together.generator.lag_histogram == alone.generator.lag_histogram
     assert merged(*reversed(parts)) == together
+
+
+def without_processor_time(run: LoadRun) -> LoadRun:
+    """Return a run as if no processor time had been read: it is the machine's, not the arrivals'."""
+    windows = tuple(msgspec.structs.replace(window, cpu_fraction=0.0) for window in run.windows)
+    return msgspec.structs.replace(run, windows=windows)
+
+
+@settings(deadline=None)
+@given(seen=st.lists(arrivals, max_size=60))
+def test_the_windows_add_up_to_the_run(seen: list[Arrival]) -> None:
+    run = merged(account(seen))
+    assert sum(window.dropped for window in run.windows) == run.dropped
+    for operation in run.operations:
+        mine = [one for window in run.windows for one in window.operations if one.name == operation.name]
+        assert sum(one.ok for one in mine) == operation.ok
+        assert sum(one.failed for one in mine) == operation.failed
+        counted = sum(HdrHistogram.decode(one.response_histogram.encode()).get_total_count() for one in mine)
+        assert counted == operation.ok + operation.failed
+
+
+def test_a_request_belongs_to_the_window_in_which_it_was_due() -> None:
+    recorder = Recorder()
+    recorder.begin(origin_ns=5_000_000_000, window_seconds=2.0)
+    recorder.begin(origin_ns=9_000_000_000, window_seconds=7.0)  # a second stream of the worker
+    for due_s in (5.1, 6.9, 8.9, 9.1):
+        due_ns = round(due_s * 1e9)
+        recorder.start(intended_ns=due_ns, started_ns=due_ns)
+        recorder.finish("search", intended_ns=due_ns, started_ns=due_ns, ended_ns=due_ns + 10**10, failure="")
+    recorder.drop(intended_ns=11_500_000_000)
+    windows = recorder.record(streams_completed=1, cpu_fraction=0).windows
+    assert [(w.number, sum(o.ok for o in w.operations), w.dropped) for w in windows] == [
+        (0, 2, 0), (1, 1, 0), (2, 1, 0), (3, 0, 1),
+    ]  # fmt: skip
 
 
 @settings(deadline=None)
@@ -92,7 +129,12 @@ def test_a_newer_record_replaces_the_worker_s_older_one() -> None:
     records.put("b", account([("search", 0, 10, "")]))
     records.put("a", account([("search", 0, 10, ""), None], cpu=0.9))
     assert records.streams_completed == 2
-    run = records.merged(scenario="first", rate_per_second=1, duration_seconds=1, seed=1)
+    options = StreamOptions(
+        rate_per_second=1, seconds=1, shape="", arrivals="poisson", max_in_flight=8, seed=1, scenario="first",
+        streams=2, workers=2,
+    )  # fmt: skip
+    run = records.merged(options)
+    assert run.rate_per_second == 2
     assert (run.intended, run.sent, run.dropped) == (3, 2, 1)
     assert run.generator.cpu_fraction == 0.9
 
