@@ -103,7 +103,7 @@ def test_tags_choose_among_a_scenario_s_operations_and_the_shape_is_seen_in_the_
     assert record.shape == "1:1s, 8:1s, 1:1s"
     assert (record.duration_seconds, record.window_seconds) == (3, 1)
     before, spike, after = (sum(o.ok for o in window.operations) for window in record.windows)
-    assert spike > 100 > 50 > max(before, after)
+    assert spike > 2 * max(before, after) > 0
 
 
 def test_a_lost_worker_is_an_error_and_no_figure() -> None:
