@@ -64,6 +64,10 @@ class TimedOutError(AppError):
     """The deadline of a request passed while the database was at work on its last attempt."""
 
 
+class SetAsideError(AppError):
+    """A member of the database was set aside while somebody waited for a turn at it: another one may have room."""
+
+
 class NotDurableError(AppError):
     """The server warned while it committed: the write may not be on a standby, so it must not be acknowledged."""
 

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_ABANDONED: set[asyncio.Task[Any]] = set()
+_ABANDONED: set[asyncio.Future[Any]] = set()
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+async def within(seconds: float, work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     """Await `work` for at most `seconds`; then, or if the caller is cancelled, leave it to be cancelled by itself.
 
     Raises `TimeoutError` at the bound. A plain `asyncio.timeout` would wait until the cancelled work has ended, and
@@ -29,13 +29,13 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _abandon(task: asyncio.Task[Any]) -> None:
+def _abandon(task: asyncio.Future[Any]) -> None:
     _ABANDONED.add(task)  # the loop itself holds tasks only weakly
     task.add_done_callback(_forget)
     task.cancel()
 
 
-def _forget(task: asyncio.Task[Any]) -> None:
+def _forget(task: asyncio.Future[Any]) -> None:
     _ABANDONED.discard(task)
     if not task.cancelled():
         task.exception()  # looked at, so that the loop does not report it as never retrieved

@@ -89,15 +89,25 @@ class Member:
         self._suspect = asyncio.Event()
         self._watcher: Connection | None = None
 
-    async def run(self, work: Callable[[Connection], Awaitable[T]], *, seconds: float) -> T:
-        """Do `work` on a connection to this member. Raises `TimeoutError` beyond `seconds`, and what it raises."""
+    async def run(
+        self, work: Callable[[Connection], Awaitable[T]], *, seconds: float, patience_seconds: float | None = None
+    ) -> T:
+        """Do `work` on a connection to this member, within `seconds` from when it is its turn.
+
+        It waits for its turn for `patience_seconds`, or for `seconds`. Raises `TimeoutError` beyond either,
+        `SetAsideError` if the member is set aside meanwhile, and what it raises.
+        """
 
         async def lent() -> T:
             with span("postgres", {"db.system.name": "postgresql", "server.address": self._name}):
                 async with self.pool.connection() as connection:
                     return await work(connection)
 
-        return await within(seconds, lent())
+        await self.pool.turns.take(seconds=seconds if patience_seconds is None else patience_seconds)
+        task = asyncio.ensure_future(lent())
+        # Not before the task has ended: what is given up still has its connection until the server has answered.
+        task.add_done_callback(lambda _: self.pool.turns.give_back())
+        return await within(seconds, task)
 
     async def set_aside(self) -> None:
         """Ask nothing of this member until a probe succeeds, which is tried at once."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from psycopg.pq import TransactionStatus
 
 from app.db.connection import Connection
+from app.db.turns import Turns
 
 
 class Budget:
@@ -63,7 +64,7 @@ class Budget:
 
 
 class Pool:
-    """At most `size` connections to one member, opened when they are needed and kept while they are good.
+    """Connections to one member, opened when they are needed and kept while they are good; one for each turn.
 
     Invariant: a connection that failed, was cancelled in the middle, or was open when the member was set aside is
     never handed out again. Nothing reconnects in the background: a failover leaves no back-off to wait for, which in
@@ -72,13 +73,21 @@ class Pool:
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int, budget: Budget) -> None:
         self._connect = connect
-        self._slots = asyncio.Semaphore(size)
+        self.turns = Turns(size)
         self._budget = budget
         self._idle: list[Connection] = []
         self._generation = 0
-        self.size = size
-        self.in_use = 0
         budget.join(self)
+
+    @property
+    def size(self) -> int:
+        """Return how many may be in use at once."""
+        return self.turns.most
+
+    @property
+    def in_use(self) -> int:
+        """Count those that are in use or waited for: the load, by which a member is chosen."""
+        return self.turns.wanted
 
     @property
     def idle(self) -> int:
@@ -87,26 +96,22 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection; waits for one while all are in use. Raises what connecting raises."""
-        self.in_use += 1  # from here, so that who waits counts as load when a member is chosen
+        """Lend a connection to who has a turn. Raises what connecting raises."""
+        generation = self._generation
+        connection = self._idle.pop() if self._idle else await self._open()
         try:
-            async with self._slots:
-                generation = self._generation
-                connection = self._idle.pop() if self._idle else await self._open()
-                try:
-                    yield connection
-                finally:
-                    if generation == self._generation and _is_clean(connection):
-                        self._idle.append(connection)
-                        self._budget.wake()
-                    else:
-                        await self._close(connection)
+            yield connection
         finally:
-            self.in_use -= 1
+            if generation == self._generation and _is_clean(connection):
+                self._idle.append(connection)
+                self._budget.wake()
+            else:
+                await self._close(connection)
 
     async def renew(self) -> None:
-        """Close what is idle now, and what is in use when it comes back."""
+        """Close what is idle now, and what is in use when it comes back; send away who waits for a turn."""
         self._generation += 1
+        self.turns.send_away()
         while self._idle:
             await self.close_one()
 

@@ -32,7 +32,7 @@ from app.db.reader import Choice, Reader, choose
 from app.db.statement_timeout import bounded
 from app.db.wal import POSITION, START, History, Position
 from app.deadline import Deadline
-from app.errors import NotDurableError, TimedOutError, UnavailableError
+from app.errors import NotDurableError, SetAsideError, TimedOutError, UnavailableError
 from app.settings import PostgresSettings
 
 T = TypeVar("T")
@@ -57,6 +57,9 @@ _WATCHER_CONNECTIONS = 2
 
 _SAMPLES = 100
 """Of the primary's position: some 15 s."""
+
+_FAILURES = (psycopg.Error, OSError, TimeoutError, SetAsideError)
+"""Of an attempt: whether the member is to blame is judged."""
 
 _AT_THE_WRITE = f"SELECT {POSITION}"
 
@@ -166,7 +169,7 @@ class Router:
                 continue
             try:
                 return await member.run(bounded(work, deadline), seconds=min(seconds, deadline.remaining_seconds))
-            except (psycopg.Error, OSError, TimeoutError) as error:
+            except _FAILURES as error:
                 await self._judge(member, error)
                 slow = isinstance(error, TimeoutError)
             tried.add(member)
@@ -212,11 +215,16 @@ class Router:
                 await self._wait(deadline.remaining_seconds)
                 continue
             try:
-                return await member.run(bounded(warned, deadline), seconds=min(seconds, deadline.remaining_seconds))
+                # A primary has no other beside it: who waits for a turn there waits as long as there is time, and a
+                # thousand that wait do not all come back at once, again and again.
+                remaining = deadline.remaining_seconds
+                return await member.run(
+                    bounded(warned, deadline), seconds=min(seconds, remaining), patience_seconds=remaining
+                )
             except NotDurableError as error:
                 self._retried("not durable")
                 _LOG.warning("a write was not durable, once more", extra={"fields": {"reason": str(error)}})
-            except (psycopg.Error, OSError, TimeoutError) as error:
+            except _FAILURES as error:
                 await self._judge(member, error)
                 slow = isinstance(error, TimeoutError)
             seconds *= 2
@@ -231,6 +239,9 @@ class Router:
             # It may be the statement that is slow: setting members aside for that would let one query close them all.
             self._retried("timeout")
             member.probe_soon()
+            return
+        if isinstance(error, SetAsideError):
+            self._retried("set aside")
             return
         if isinstance(error, psycopg.Error) and is_conflict(error):
             self._retried("conflict")
@@ -287,7 +298,7 @@ class Router:
             raise UnavailableError("no member of the database says that it is the primary")
         try:
             sighting = await member.run(look, seconds=_ASK_SECONDS)
-        except (psycopg.Error, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             await self._judge(member, error)
             raise UnavailableError(f"{member.address} did not say which release is current") from error
         if not sighting.primary:
