@@ -6,8 +6,11 @@ from fractions import Fraction
 
 import msgspec
 
+from hms.derive_load_time import memory_observations, time_observations
 from hms.errors import EvidenceError
 from hms.evidence import LoadRun
+from hms.load_objective import breach
+from hms.load_shape import parse_shape, steady
 from hms.statistics import decode_histogram
 from hms.verdict import Observation
 
@@ -17,7 +20,12 @@ MICROSECONDS_IN_MS = 0.001
 GENERATOR_CPU_LIMIT = 0.9
 GENERATOR_LAG_P99_LIMIT_MS = 50.0
 
+STEADY = "steady"
+"""The label `shape` of a run whose rate did not change."""
+
 METRICS_OF_A_RUN = ("load.throughput", "load.failed", "load.dropped")
+METRICS_OF_AN_OPERATION = ("load.response_time", "load.operation_failed")
+METRICS_OF_TIME = ("load.recovery", "load.drift", "load.memory_growth")
 
 
 def load_observations(contents: Mapping[str, bytes], *, run: str, scenario: str, damage: str) -> list[Observation]:
@@ -26,31 +34,54 @@ def load_observations(contents: Mapping[str, bytes], *, run: str, scenario: str,
         if damage:
             raise EvidenceError(damage)
         load = _read(contents, run=run, scenario=scenario)
-        limit = _generator_limit(load)
+        limit = generator_limit(load)
+        return _observations(load, contents, run=run, limit=limit)
     except (EvidenceError, ValueError) as error:
         return [
             Observation(metric=metric, labels={"scenario": scenario}, run=run, inconclusive=str(error), unresolved=True)
-            for metric in (*METRICS_OF_A_RUN, "load.response_time")
+            for metric in (*METRICS_OF_A_RUN, *METRICS_OF_AN_OPERATION, *METRICS_OF_TIME)
         ]
-    labels = {"scenario": load.scenario, "rate_per_second": f"{load.rate_per_second:g}"}
+
+
+def _observations(load: LoadRun, contents: Mapping[str, bytes], *, run: str, limit: str) -> list[Observation]:
+    labels = {
+        "scenario": load.scenario, "rate_per_second": f"{load.rate_per_second:g}", "shape": load.shape or STEADY,
+    }  # fmt: skip
+    if load.objective is not None:
+        return _probe(load, labels, run=run, limit=limit)
     answered = sum(operation.ok for operation in load.operations)
     values = {
         "load.throughput": answered / load.duration_seconds * 3600,
         "load.failed": 100 * (load.sent - answered) / load.sent,
         "load.dropped": 100 * load.dropped / load.intended,
     }
-    scalars = [
+    found = [
         Observation(metric=metric, labels=labels, run=run, values=(values[metric],), inconclusive=limit)
         for metric in METRICS_OF_A_RUN
     ]
-    latencies = [
-        Observation(
-            metric="load.response_time", labels={**labels, "operation": operation.name}, run=run,
-            histogram=operation.response_histogram, histogram_scale=MICROSECONDS_IN_MS, inconclusive=limit,
-        )
-        for operation in load.operations
-    ]  # fmt: skip
-    return scalars + latencies
+    for operation in load.operations:
+        mine = {**labels, "operation": operation.name}
+        ended = operation.ok + operation.failed
+        found += [
+            Observation(
+                metric="load.response_time", labels=mine, run=run, histogram=operation.response_histogram,
+                histogram_scale=MICROSECONDS_IN_MS, inconclusive=limit,
+            ),
+            Observation(
+                metric="load.operation_failed", labels=mine, run=run, values=(100 * operation.failed / ended,),
+                inconclusive=limit,
+            ),
+        ]  # fmt: skip
+    found += time_observations(load, labels, run=run, limit=limit)
+    return found + memory_observations(load, contents.get("resources.jsonl", b""), labels, run=run)
+
+
+def _probe(load: LoadRun, labels: dict[str, str], *, run: str, limit: str) -> list[Observation]:
+    """Return the capacity that a probe confirmed: what was tried on the way to it is no figure of its own."""
+    if load.objective is None or not load.objective.confirms or breach(load, load.objective):
+        return []
+    rate = load.rate_per_second * 3600
+    return [Observation(metric="load.capacity", labels=labels, run=run, values=(rate,), inconclusive=limit)]
 
 
 def _read(contents: Mapping[str, bytes], *, run: str, scenario: str) -> LoadRun:
@@ -81,12 +112,13 @@ def _read(contents: Mapping[str, bytes], *, run: str, scenario: str) -> LoadRun:
     return load
 
 
-def _generator_limit(load: LoadRun) -> str:
+def generator_limit(load: LoadRun) -> str:
     """Return why the generator, not the stack, was the limit of this run; empty if it was not."""
     generator = load.generator
     lag_p99_ms = decode_histogram(generator.lag_histogram, scale=MICROSECONDS_IN_MS).quantile(Fraction(99, 100))
-    wanted = load.rate_per_second * load.duration_seconds
-    # Arrivals are a Poisson process: fewer than four standard deviations below the mean is not chance.
+    shape = parse_shape(load.shape) if load.shape else steady(load.duration_seconds)
+    wanted = load.rate_per_second * shape.count
+    # A Poisson process, or spaced more evenly: fewer than four standard deviations below the mean is not chance.
     least = wanted - 4 * math.sqrt(wanted)
     if generator.cpu_fraction > GENERATOR_CPU_LIMIT:
         return f"the load generator used {generator.cpu_fraction:.0%} of its CPU (limit {GENERATOR_CPU_LIMIT:.0%})"

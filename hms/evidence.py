@@ -115,10 +115,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe of the capacity had to keep: each operation's p99, and the share of failed and dropped requests."""
+    """What a probe of the capacity had to keep: each operation's p99, and the share of failed and dropped requests.
+
+    `confirms` is set where the rate had held once before: only that counts as a capacity.
+    """
 
     p99_ms: float
     failed_percent: float
+    confirms: bool = False
 
 
 class LoadRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ class Metric:
     histogram: bool = False
 
 
-_LOAD = frozenset({"scenario", "rate_per_second"})
+_LOAD = frozenset({"scenario", "rate_per_second", "shape"})
 _DRILL = frozenset({"drill", "writer"})
 _READS = frozenset({"drill", "reader", "through"})
 _PHASES = frozenset({"drill", "engine"})
@@ -32,6 +32,23 @@ METRICS: dict[str, Metric] = {
         Metric("load.throughput", "req/h", _LOAD, "Requests answered well, in an hour at the run's pace."),
         Metric("load.failed", "%", _LOAD, "Share of the sent requests that were not answered well."),
         Metric("load.dropped", "%", _LOAD, "Share of the intended requests that could not be sent in time."),
+        Metric(
+            "load.operation_failed", "%", _LOAD | {"operation"},
+            "Share of one kind of request that was not answered well.",
+        ),
+        Metric(
+            "load.recovery", "s", _LOAD,
+            "From when the rate is no longer above its base until no request is failed, refused or dropped any more.",
+        ),
+        Metric(
+            "load.drift", "%", _LOAD | {"operation"},
+            "Median response time in the last quarter of a run of ten minutes or more, above that in its second.",
+        ),
+        Metric(
+            "load.memory_growth", "%", _LOAD | {"role"},
+            "Memory of the pod that grew most, in the last quarter of such a run, above that in its second.",
+        ),
+        Metric("load.capacity", "req/h", _LOAD, "Highest rate that held twice in a search for the capacity."),
         Metric("drill.write_gap", "s", _DRILL, "Longest span after the fault without a whole acknowledged write."),
         Metric("drill.lost", "writes", _DRILL, "Acknowledged writes that the primary does not have afterwards."),
         Metric(

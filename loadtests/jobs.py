@@ -27,7 +27,13 @@ def master_arguments(plan: LoadPlan) -> list[str]:
     """Return Locust's arguments for the master; the workers are told the streams' options by it."""
     return [
         "--master", "--master-bind-port", str(MASTER_PORT), "--headless", "--only-summary",
-        "--expect-workers", str(plan.workers), "--expect-workers-max-wait", "60",
+        "--expect-workers", str(plan.workers), "--expect-workers-max-wait", "60", *stream_arguments(plan),
+    ]  # fmt: skip
+
+
+def stream_arguments(plan: LoadPlan) -> list[str]:
+    """Return Locust's arguments that say what the streams shall do, a stream for each worker."""
+    return [
         "--users", str(plan.workers), "--spawn-rate", str(plan.workers), "--host", plan.target,
         "--stream-rate", repr(plan.rate_per_worker), "--stream-seconds", repr(plan.duration_seconds),
         "--max-in-flight", str(plan.max_in_flight_per_worker), "--load-seed", str(plan.seed),

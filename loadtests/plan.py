@@ -8,10 +8,10 @@ import msgspec
 
 from hms.errors import InvalidSpecError
 from hms.evidence import Objective
-from hms.inventory import Inventory
 from hms.load_shape import UNIT_SECONDS, LoadShape, parse_shape
 from loadtests.scenario import class_name, load_scenarios
 from loadtests.schedule import Arrivals
+from loadtests.target import Target
 
 RESULT_MARKER = "HMS-LOAD-RUN "
 """What the generator's master prints before the run's record, in one line of its own."""
@@ -103,22 +103,8 @@ class _Problems:
             return None
 
 
-def _target_problem(target: str, inventory: Inventory) -> str:
-    endpoint = inventory.endpoint("app")
-    name = endpoint.host.split(".")[0]
-    inside = f"{name}.{inventory.namespace}"
-    hosts = {name, inside, f"{inside}.svc", f"{inside}.svc.cluster.local"}
-    ports = {f":{endpoint.port}", ""} if endpoint.port == 80 else {f":{endpoint.port}"}
-    if target in {f"http://{host}{port}" for host in hosts for port in ports}:
-        return ""
-    return (
-        f"target {target!r}: not the app of stack {inventory.stack}; "
-        f"must be http://{endpoint.host}:{endpoint.port} in namespace {inventory.namespace}"
-    )
-
-
 def make_plan(
-    inventory: Inventory,
+    app: Target,
     *,
     scenario: str,
     rate_per_second: float | str,
@@ -129,13 +115,12 @@ def make_plan(
     shape: str = "",
     arrivals: str = "poisson",
 ) -> LoadPlan:
-    """Return the plan against the stack's own app; `InvalidSpecError` has every problem: key, value, bound.
+    """Return the plan of a load on `app`; `InvalidSpecError` has every problem: key, value, bound.
 
     Numbers may come as a person typed them. `duration` is in seconds, or text with a unit: `30s`, `5m`, `1h`; a shape
     has its own, and `duration` is not looked at.
     """
-    endpoint = inventory.endpoint("app")
-    url = target if target is not None else f"http://{endpoint.host}:{endpoint.port}"
+    url = target if target is not None else app.url
     problems = _Problems()
     if scenario not in load_scenarios():
         problems.found.append(f"scenario {scenario!r}: must be one of {', '.join(sorted(load_scenarios()))}")
@@ -156,7 +141,7 @@ def make_plan(
         # What could not be read has its problem already.
         if value is not None and not (math.isnan(value) and any(p.startswith(f"{key} ") for p in problems.found)):
             problems.bounded(key, value, bounds, unit)
-    if wrong_target := _target_problem(url, inventory):
+    if wrong_target := app.problem(url):
         problems.found.append(wrong_target)
     if problems.found or worker_count is None or seed_number is None:
         raise InvalidSpecError("load", problems.found)

@@ -2,11 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
-
-import msgspec
 
 from hms.errors import KubectlError, LoadError
 from hms.evidence import LoadRun
@@ -15,10 +12,11 @@ from hms.inventory import Inventory
 from hms.kubectl import Kubectl
 from loadtests.driver import ANNOTATION, surely_dead
 from loadtests.jobs import RUN_LABEL, SETTLE_SECONDS, Manifest, master_job, worker_job
+from loadtests.keep import Progress, keep
 from loadtests.plan import RESULT_MARKER, LoadPlan, make_plan
-from loadtests.summary import summary_lines
-
-Progress = Callable[[str], None]
+from loadtests.record import checked_record
+from loadtests.resources import ResourceWatch
+from loadtests.target import stack_target
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.3
@@ -39,7 +37,7 @@ def run_load(
 ) -> LoadRun:
     """Load the stack as planned and write `load/<scenario>/<n>/load.json`; see `run_plan`."""
     plan = make_plan(
-        inventory,
+        stack_target(inventory),
         scenario=scenario, rate_per_second=rate_per_second, duration=duration_seconds, workers=workers, seed=seed,
     )  # fmt: skip
     return run_plan(plan, inventory, kubectl, evidence, progress)
@@ -66,50 +64,11 @@ def run_plan(
             f"{plan.scenario}: {plan.rate_per_second:g} arrivals/s for {plan.duration_seconds:g} s "
             f"on {plan.target}, {plan.workers} workers"
         )
-        record = msgspec.structs.replace(checked_record(plan, _follow(cluster, master, plan)), objective=plan.objective)
+        with ResourceWatch(cluster) as watch:
+            record = checked_record(plan, _follow(cluster, master, plan))
     finally:
         _remove_jobs(cluster, f"{RUN_LABEL}={run}")
-    evidence.write(f"load/{plan.scenario}/{next_number(evidence, plan.scenario)}/load.json", record)
-    for line in summary_lines(record):
-        progress(line)
-    return record
-
-
-def next_number(evidence: EvidenceDirectory, scenario: str) -> int:
-    """Return the number of the scenario's next run in this evidence, from 1."""
-    folder = evidence.path / "load" / scenario
-    taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-    return max(taken, default=0) + 1
-
-
-def checked_record(plan: LoadPlan, log: str) -> LoadRun:
-    """Find the run's record in the master's log and check that it accounts for every arrival.
-
-    Raises `LoadError` if there is none or a part is missing.
-    """
-    marked = [line.removeprefix(RESULT_MARKER) for line in log.splitlines() if line.startswith(RESULT_MARKER)]
-    if len(marked) != 1:
-        said = (
-            "\n  ".join(line for line in log.splitlines() if "ERROR" in line or "Error" in line) or log[-400:].strip()
-        )
-        raise LoadError(
-            f"load {plan.scenario}: the generator ended without a record; it said:\n  {said or 'nothing'}",
-            remedy="Nothing was written. Look at `kubectl get events` of the namespace, then run it again.",
-        )
-    try:
-        record = msgspec.json.decode(marked[0], type=LoadRun)
-    except msgspec.DecodeError as error:
-        raise LoadError(f"load {plan.scenario}: the generator's record is damaged: {error}") from error
-    finished = sum(operation.ok + operation.failed for operation in record.operations)
-    problems = [
-        f"{record.generator.workers} of {plan.workers} workers reported" * (record.generator.workers != plan.workers),
-        f"{record.intended} arrivals intended but {record.sent} sent and {record.dropped} dropped"
-        * (record.intended != record.sent + record.dropped),
-        f"{record.sent} sent but {finished} ended" * (record.sent != finished),
-    ]
-    if found := "; ".join(problem for problem in problems if problem):
-        raise LoadError(f"load {plan.scenario}: the generator's account does not add up: {found}")
-    return record
+    return keep(record, evidence, progress, resources=watch.found)
 
 
 def _apply(cluster: Kubectl, manifest: Manifest) -> None:

@@ -68,6 +68,8 @@ def target_options(command: Command) -> Command:
         cluster: str | None,
         **rest: Any,
     ) -> Any:
+        if rest.get("alone") is not None:  # a service outside any stack: only `hms load` knows such
+            return command(*args, target=None, **rest)
         return command(*args, target=_find(stack, inventory, kubeconfig, context, cluster), **rest)
 
     return wrapper

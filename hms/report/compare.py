@@ -63,7 +63,7 @@ def comparison_table(before: Report, after: Report) -> str:
         line = f"{claim:<{widths[0]}}  {first:>{widths[1]}}  {second:>{widths[2]}}  {change:>{widths[3]}}  {note}"
         lines.append(line.rstrip())
     worse = sum(row.worse for row in rows)
-    lines += ["", *_differences(before, after), f"{count_text(len(rows), 'claim')}, {worse} worse in B"]
+    lines += ["", *differences(before, after), f"{count_text(len(rows), 'claim')}, {worse} worse in B"]
     return "\n".join(lines)
 
 
@@ -77,7 +77,7 @@ def _side(judged: JudgedClaim | None) -> str:
     return "–" if judged is None else f"{figure_of(judged.claim, judged.verdict)} {judged.verdict.outcome}"
 
 
-def _differences(before: Report, after: Report) -> Iterator[str]:
+def differences(before: Report, after: Report) -> Iterator[str]:
     """Say in what else the runs differ, so that a change of figures is not ascribed to the wrong cause."""
     if before.environment and after.environment:
         for field in ("machine", "cpu_model", "cpu_count", "memory_bytes", "kernel", "images", "tools"):

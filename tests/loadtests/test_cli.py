@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from hms.cli.load import load
 from hms.cli.smoke import smoke
 from hms.errors import InvalidSpecError, UsageError
+from hms.evidence import LoadRun
+from hms.evidence_directory import EvidenceDirectory
 from tests.loadtests.inventory import small_inventory
+from tests.loadtests.server import StallingServer
 
 
 @pytest.fixture
@@ -53,6 +56,34 @@ def test_a_cluster_that_is_not_up_is_named(inventory_file: Path) -> None:
     result = CliRunner().invoke(smoke, ["--inventory", str(inventory_file), "--cluster", "other"])
     assert isinstance(result.exception, UsageError)
     assert "test cluster 'other': not up" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--alone", "http://example.org"], "must be an address of this machine's loopback"),
+        (["--alone", "http://127.0.0.1:1", "--profile", "none"], "profile 'none': must be one of cache, ci, crowd"),
+        (["--alone", "http://127.0.0.1:1", "--shape", "5"], "shape '5': stage '5'"),
+        (["--alone", "http://127.0.0.1:1", "--profile", "ci", "--find-capacity"], "give one of them"),
+        (["--alone", "http://127.0.0.1:1", "--p99", "0"], "--p99 0: must be above 0 ms"),
+        (["--alone", "http://127.0.0.1:1", "--baseline", "/nowhere"], "/nowhere: no such directory"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_value(options: list[str], named: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(load, [*options, "--out", str(tmp_path / "evidence")])
+    assert isinstance(result.exception, UsageError)
+    assert named in str(result.exception)
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_a_service_on_this_machine_is_loaded_and_its_record_kept(tmp_path: Path) -> None:
+    with StallingServer(stall_after_seconds=60, stall_seconds=0) as server:
+        options = ["--alone", server.url, "--scenario", "mixed", "--rate", "40", "--duration", "2s", "--workers", "2"]
+        result = CliRunner().invoke(load, [*options, "--out", str(tmp_path / "evidence")], catch_exceptions=False)
+    assert result.exit_code == 0
+    record = EvidenceDirectory(tmp_path / "evidence").read("load/mixed/1/load.json", LoadRun)
+    assert record.sent == server.requests > 40
+    assert record.generator.workers == 2
 
 
 def test_evidence_is_never_written_over(inventory_file: Path, tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from loadtests.driver import ANNOTATION, identity
 from loadtests.jobs import RUN_LABEL, worker_job
 from loadtests.plan import LoadPlan, make_plan
 from loadtests.run import run_plan
+from loadtests.target import stack_target
 from tests.proved import ProvedStack
 
 UNDER_WAY_SECONDS = 120.0
 
 
 def plan_for(inventory: Inventory, *, seconds: float) -> LoadPlan:
-    return make_plan(inventory, scenario="first", rate_per_second=10, duration=seconds, workers=2)
+    return make_plan(stack_target(inventory), scenario="first", rate_per_second=10, duration=seconds, workers=2)
 
 
 def told(event: Event) -> Callable[[str], None]:

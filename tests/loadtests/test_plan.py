@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from hms.errors import InvalidSpecError, LoadError
+from hms.errors import InvalidSpecError, LoadError, UsageError
 from hms.evidence_directory import EvidenceDirectory
 from loadtests.jobs import master_job, worker_job
+from loadtests.keep import next_number
 from loadtests.merging import merge_records
 from loadtests.plan import RESULT_MARKER, LoadPlan, make_plan
+from loadtests.record import checked_record
 from loadtests.recorder import WorkerRecord
-from loadtests.run import checked_record, next_number
+from loadtests.target import loopback_target, stack_target
 from tests.loadtests.inventory import small_inventory
 from tests.loadtests.test_recorder import account
 
@@ -21,7 +23,7 @@ SEEN = [("search", 0, 10, ""), ("lookup", 0, 10, ""), None]
 
 def plan(**given: Any) -> LoadPlan:
     wanted: dict[str, Any] = {"scenario": "first", "rate_per_second": 100.0, "duration": "30s", "workers": 2, **given}
-    return make_plan(small_inventory(), **wanted)
+    return make_plan(stack_target(small_inventory()), **wanted)
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -97,6 +99,25 @@ def test_a_shape_says_how_long_and_goes_to_the_streams() -> None:
     args = master_job(shaped, run="r", image="i")["spec"]["template"]["spec"]["containers"][0]["args"]
     assert args[args.index("--stream-shape") + 1] == "1:30s, 10:5s"
     assert args[args.index("--arrivals") + 1] == "constant"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://127.3.4.5", "http://[::1]:80"])
+def test_a_service_on_this_machine_may_be_loaded(url: str) -> None:
+    target = loopback_target(url)
+    assert target.url == url
+    assert target.problem("http://127.0.0.1:9") != ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1", "http://example.org", "https://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1@example.org",
+        "http://127.0.0.1:80/x", "http://127.0.0.1:99999", "http://localhost:80", "",
+    ],
+)  # fmt: skip
+def test_no_other_machine_may_be_loaded(url: str) -> None:
+    with pytest.raises(UsageError, match="must be an address of this machine's loopback"):
+        loopback_target(url)
 
 
 def test_the_streams_share_the_rate() -> None:
