@@ -110,7 +110,7 @@ def test_the_description_is_served_and_is_openapi_3_1(service: Service) -> None:
         assert shape.get("description") or "enum" in shape, f"{name} has no docstring"
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.methods}{route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{'+'.join(sorted(route.methods or ()))} {route.path}")
 def test_every_route_is_declared_with_the_parameters_of_its_path(route: Route) -> None:
     declared = operation_of(route)
     assert declared.summary, "the handler's docstring is its summary"
