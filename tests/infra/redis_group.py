@@ -1,5 +1,6 @@
 """Redis nodes and Sentinels as processes on this machine, started by the image's own scripts."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -22,8 +23,10 @@ Kind = Literal["redis", "sentinel"]
 SCRIPTS = project_root() / "images" / "redis"
 COUNT = 3
 PORTS: dict[Kind, int] = {"redis": 6379, "sentinel": 26379}
-# Each process of pytest has networks of its own.
-_NETWORKS = count(1 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
+# Each process of pytest has networks of its own: 127.61.1 for the first one, up to 127.66 for the others.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_NETWORKS = count(1)
+_LOG_LINES = 30
 PASSWORDS = ("app", "replication", "sentinel", "drill")
 
 
@@ -38,6 +41,16 @@ def eventually(holds: Callable[[], bool], what: str, *, within_seconds: float = 
             pass
         time.sleep(0.05)
     raise AssertionError(f"{what}: not within {within_seconds:g} s")
+
+
+def _lives(leader: int) -> bool:
+    """Tell whether a process of the group runs that `leader` was the first of; a zombie holds nothing any more."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) == leader and state not in "ZX":
+                return True
+    return False
 
 
 @dataclass(slots=True)
@@ -79,7 +92,7 @@ class RedisGroup:
             (home / "config" / name).write_text(local.replace("dir /data", f"dir {home}/data"))
 
     def address(self, kind: Kind, number: int) -> str:
-        return f"127.61.{self.network}.{(10 if kind == 'redis' else 20) + number}"
+        return f"127.{61 + _WORKER}.{self.network}.{(10 if kind == 'redis' else 20) + number}"
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -111,17 +124,25 @@ class RedisGroup:
             )
 
     def kill(self, *members: str) -> None:
-        """End members at once, script and server, as a node that loses its power does."""
-        for name in members or list(self.processes):
-            process = self.processes.pop(name)
+        """End members at once, script and server, as a node that loses its power does; they are gone afterwards.
+
+        A server that is killed while it writes to the disk ends when the disk has answered. Until then its address is
+        taken, and one that is started in its place could not listen.
+        """
+        ended = [self.processes.pop(name) for name in members or list(self.processes)]
+        for process in ended:
             os.killpg(process.pid, signal.SIGKILL)
+        for process in ended:
             process.wait()
+            eventually(lambda leader=process.pid: not _lives(leader), "every process is gone")  # type: ignore[misc] # bound at once
 
     def close(self) -> None:
-        """End all that runs."""
+        """End all that runs, and print the last that each one said, which pytest shows of a test that failed."""
         self.kill()
         for log in self.logs:
             log.close()
+        for path in sorted(self.folder.glob("*/log")):
+            print(f"{path.parent.name}:", *path.read_text().splitlines()[-_LOG_LINES:], sep="\n  ")
 
     def client(self, number: int, user: str = "drill") -> Redis:
         return Redis(
