@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("app", "drills", "hms", "infra", "loadtests", "smoke", "tests")
+ROOMS = ("app", "drills", "hms", "infra", "loadtests", "smoke", "tests", "witness")
 FOLDERS_WITH_A_README = ("claims", "docs", "images", "stacks", "tools")
 LONGEST_MODULE_LINES = 330
 

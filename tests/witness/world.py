@@ -1,0 +1,277 @@
+"""A small cluster as a state machine: what Postgres, Patroni, the API and the witnesses' shells may do next.
+
+The primary `a` commits, the standbys `b` and `c` stream. Every step of every process is one transition and any of them
+may be the next, so that a process that is frozen, starved or cut off is one whose steps come late or never, and a
+message that is delayed or lost one that is delivered late or never. Suspicion is arbitrary: at any step a witness may
+find the leader silent, or not, or all of them agreed that it is, or give up; so what they publish of it need not be
+followed. A witness has no memory: one that dies and comes back is one that waits, and what it had sent still lands.
+
+What the model trusts is what it says of Patroni (4.0, quorum mode): the order in which a leader changes `S` and the
+`sync` record, that it writes there only in a cycle that began with its own renewal, how the race counts, and that it
+takes the key only if the leader's annotations are those with which its check began. The lease's own expiry, which
+rests on clocks, is Patroni's and is not explored.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from tests.witness.states import (
+    ALL,
+    BITS,
+    CRASHES,
+    ELSEWHERE,
+    FREE,
+    NONE,
+    PASSED,
+    RENEWALS,
+    STOPPED,
+    STREAMS,
+    SYNC_STEPS,
+    TERMS,
+    Key,
+    Lease,
+    Standby,
+    State,
+    at,
+    is_over,
+    settled,
+    spend,
+    with_standby,
+    write_key,
+    write_sync,
+)
+from witness.core import (
+    Action,
+    Clear,
+    Fence,
+    Mark,
+    Publish,
+    Raise,
+    Record,
+    Release,
+    Suspect,
+    Sync,
+    Take,
+    Vote,
+    Withdraw,
+)
+
+NAMES = ("a", "b", "c")
+Decide = Callable[..., Action | None]
+
+
+class Rules(NamedTuple):
+    """Who decides, and which of the shell's duties are kept. The defaults keep all."""
+
+    decide: Decide
+    latch_holds: bool = True
+    seals: bool = True
+
+
+Step = tuple[str, State]
+
+
+def steps(state: State, rules: Rules) -> Iterator[Step]:
+    """Return every next step by its name, and where it leads."""
+    for name, after in _raw_steps(state, rules):
+        yield name, settled(after)
+
+
+def _raw_steps(state: State, rules: Rules) -> Iterator[Step]:
+    if is_over(state):
+        return
+    yield from _primary(state)
+    for index in (0, 1):
+        if not state.standbys[index].promoted:
+            yield from _postgres(state, index, rules)
+            yield from _patroni(state, index)
+            yield from _witness(state, index, rules)
+
+
+def _primary(state: State) -> Iterator[Step]:
+    key = state.key
+    if not state.loaded and state.left[SYNC_STEPS]:
+        yield "a's Patroni reads the sync record", state._replace(loaded=True)
+    if key.leader == 0 and state.left[RENEWALS]:
+        renewed = write_key(spend(state, RENEWALS), key._replace(renewal=key.renewal + 1))
+        yield "a renews its lease", renewed._replace(may_write_sync=state.loaded)
+    if key.leader == FREE and state.left[TERMS]:
+        retaken = key._replace(leader=0, term=key.term + 1, renewal=key.renewal + 1)
+        yield (
+            "a takes the free key again",
+            write_key(spend(state, TERMS), retaken)._replace(loaded=True, may_write_sync=True),
+        )
+    if state.left[SYNC_STEPS]:
+        yield from _sync_changes(state)
+
+
+def _sync_changes(state: State) -> Iterator[Step]:
+    """Let a's Patroni change S and the record in its own order: first S when one leaves, first the record else."""
+    voters, synchronous = state.key.voters, state.synchronous
+    spent = spend(state, SYNC_STEPS)
+    for bit in BITS:
+        rest = ALL & ~bit
+        if voters == synchronous == ALL:
+            yield f"a sets S to {_set(rest)}", spent._replace(synchronous=rest)
+        if voters == rest and synchronous == rest and state.may_write_sync:
+            yield "a writes the sync record: both", write_sync(spent, ALL)
+        if voters == ALL and synchronous == rest and state.may_write_sync:
+            yield f"a writes the sync record: {_set(rest)}", write_sync(spent, rest)
+        if voters == ALL and synchronous == rest:
+            yield "a sets S to both", spent._replace(synchronous=ALL)
+    if voters and voters == synchronous and state.may_write_sync:
+        yield "a writes the sync record: none", write_sync(spent, 0)
+    if voters == 0 and synchronous:
+        yield "a sets S to none", spent._replace(synchronous=0)
+
+
+def _postgres(state: State, index: int, rules: Rules) -> Iterator[Step]:
+    standby, name = state.standbys[index], NAMES[index + 1]
+    if standby.receiver == STREAMS and standby.wal < state.wal:
+        yield f"{name} writes commit {standby.wal + 1}", with_standby(state, index, wal=standby.wal + 1)
+    if standby.receiver == STREAMS and standby.confirmed < standby.wal:
+        yield f"{name} confirms up to {standby.wal}", with_standby(state, index, confirmed=standby.wal)
+    if standby.receiver in (PASSED, STREAMS, STOPPED) and state.left[CRASHES]:
+        crashed = with_standby(spend(state, CRASHES), index, receiver=NONE)
+        yield f"{name}'s Postgres crashes, its receiver is gone", crashed
+    if standby.receiver == NONE and not standby.told and (standby.latch is None or not rules.latch_holds):
+        yield f"{name} finds no latch", with_standby(state, index, receiver=PASSED)
+    if standby.receiver == PASSED:
+        yield f"{name} starts a receiver", with_standby(state, index, receiver=STREAMS)
+
+
+def _patroni(state: State, index: int) -> Iterator[Step]:
+    standby, name, key, me = state.standbys[index], NAMES[index + 1], state.key, index + 1
+    if key.leader == me:
+        if standby.receiver == STOPPED or (standby.receiver == NONE and standby.latch is not None):
+            if not standby.told:
+                yield f"{name} is told to promote, and waits for its receiver", with_standby(state, index, told=True)
+        else:
+            yield f"{name} is promoted", with_standby(state, index, promoted=True, receiver=ELSEWHERE)
+    elif key.leader > 0 and standby.receiver != ELSEWHERE and not standby.told:
+        fenced = standby.receiver == STOPPED or (standby.receiver == NONE and standby.latch is not None)
+        told = {"told": True} if fenced else {"receiver": ELSEWHERE}
+        yield f"{name} is told to follow {NAMES[key.leader]}", with_standby(state, index, **told)
+    if key.leader == FREE:
+        yield from _race(state, index)
+
+
+def _race(state: State, index: int) -> Iterator[Step]:
+    standby, name, key, me = state.standbys[index], NAMES[index + 1], state.key, index + 1
+    race = standby.race
+    if race is None:
+        begun = (key.term, key.renewal, standby.wal, key.voters, False)
+        yield f"{name} enters the race with commit {standby.wal}", with_standby(state, index, race=begun)
+        return
+    other = state.standbys[1 - index]
+    wants_other = race[3] & BITS[1 - index]
+    if not race[4] and race[3] and (not wants_other or other.wal <= race[2]):
+        asked = f", and {NAMES[2 - index]} is not ahead" if wants_other else ""
+        yield f"{name} has a quorum{asked}", with_standby(state, index, race=(*race[:4], True))
+    if race[4] and state.left[TERMS]:
+        taken = key._replace(leader=me, term=key.term + 1, renewal=key.renewal + 1)
+        yield f"{name} takes the free key", write_key(spend(state, TERMS), taken)
+
+
+def _witness(state: State, index: int, rules: Rules) -> Iterator[Step]:
+    standby, name = state.standbys[index], NAMES[index + 1]
+    if not (standby.seen_key_is_last and standby.seen_sync_is_last):
+        yield f"{name}'s witness sees the news", _refreshed(state, index)
+    for action in standby.in_flight:
+        yield _landed(state, index, action)
+    for action in _decided(standby, name, rules.decide):
+        if (step := _acted(state, index, action, rules)) is not None:
+            yield step
+
+
+def _decided(standby: Standby, name: str, decide: Decide) -> tuple[Action, ...]:
+    fence = Fence(_vote(standby.latch), stopped=standby.receiver == STOPPED, told=standby.told)
+    return _choices(standby.seen, fence, name, decide)
+
+
+@cache
+def _choices(seen: Key, fence: Fence, name: str, decide: Decide) -> tuple[Action, ...]:
+    """Return what the core may do, whatever its probes and its patience say."""
+    record = _record(seen)
+    opinions = ((True, False), (False, False), (True, True)) if seen.leader <= 0 else ((False, False),)
+    found = (decide(name, record, fence, suspects=silent, gives_up=gives_up) for silent, gives_up in opinions)
+    kept = (action for action in found if action is not None and not isinstance(action, Suspect | Clear))
+    return tuple(dict.fromkeys(kept))
+
+
+def _acted(state: State, index: int, action: Action, rules: Rules) -> Step | None:
+    """Do what the core decided: on the standby at once, in the API by sending a compare-and-swap."""
+    standby, name = state.standbys[index], NAMES[index + 1]
+    if isinstance(action, Raise):
+        return _raised(state, index, (int(action.vote.term), int(action.vote.renewal)))
+    if isinstance(action, Release):
+        goes_on = {NONE: ELSEWHERE if standby.told else NONE, STOPPED: ELSEWHERE if standby.told else STREAMS}
+        receiver = goes_on.get(standby.receiver, standby.receiver)
+        free = with_standby(state, index, latch=None, told=False, receiver=receiver)
+        return f"{name}'s witness releases its fence", free
+    sealed_first = isinstance(action, Take) and rules.seals
+    flying = _sent(standby.in_flight, ("seal", action) if sealed_first else action)
+    is_old = not standby.seen_key_is_last or (sealed_first and not standby.seen_sync_is_last)
+    if is_old or flying == standby.in_flight:
+        return None
+    return f"{name}'s witness sends {type(action).__name__}", with_standby(state, index, in_flight=flying)
+
+
+def _raised(state: State, index: int, lease: Lease) -> Step | None:
+    standby, name = state.standbys[index], NAMES[index + 1]
+    if standby.latch != lease:
+        return f"{name}'s witness writes the latch", with_standby(state, index, latch=lease, told=False)
+    if standby.receiver == STREAMS:
+        return f"{name}'s witness stops the receiver", with_standby(state, index, receiver=STOPPED)
+    return None
+
+
+def _landed(state: State, index: int, action: object) -> Step:
+    """Let a compare-and-swap that is on its way succeed."""
+    key, name = state.key, NAMES[index + 1]
+    if isinstance(action, tuple) and action[0] == "seal":
+        sealed = write_sync(state, key.voters)._replace(may_write_sync=False, loaded=False)
+        flying = _sent(sealed.standbys[index].in_flight, action[1])
+        return f"{name}'s witness writes to the sync object", with_standby(sealed, index, in_flight=flying)
+    if isinstance(action, Take):
+        return f"{name}'s witness takes the key away", write_key(state, key._replace(leader=FREE))
+    assert isinstance(action, Publish | Withdraw)
+    mark = (int(action.vote.term), int(action.vote.renewal), isinstance(action, Withdraw))
+    written = key._replace(marks=at(key.marks, index, mark))
+    return f"{name}'s vote is {'withdrawn' if mark[2] else 'published'}", write_key(state, written)
+
+
+def _sent(in_flight: tuple[object, ...], action: object) -> tuple[object, ...]:
+    """Send once more what may be on its way already; twice the same is no more than once."""
+    return tuple(sorted({*in_flight, action}, key=repr))
+
+
+def _refreshed(state: State, index: int) -> State:
+    return with_standby(state, index, seen=state.key, seen_key_is_last=True, seen_sync_is_last=True)
+
+
+def _set(members: int) -> str:
+    return " and ".join(name for bit, name in zip(BITS, NAMES[1:], strict=True) if members & bit) or "none"
+
+
+@cache
+def _vote(lease: Lease | None) -> Vote | None:
+    return None if lease is None else Vote("a", str(lease[0]), str(lease[1]))
+
+
+@cache
+def _record(key: Key) -> Record:
+    """Return the record as the core reads it. Versions are the model's own affair: a write from an old one fails."""
+    voters = frozenset(name for bit, name in zip(BITS, NAMES[1:], strict=True) if key.voters & bit)
+    marks = zip(NAMES[1:], key.marks, strict=True)
+    return Record(
+        "",
+        None if key.leader == FREE else NAMES[key.leader],
+        str(key.term),
+        str(key.renewal),
+        dict.fromkeys(NAMES, str(key.term)),
+        {name: Mark(Vote("a", str(m[0]), str(m[1])), withdrawn=m[2]) for name, m in marks if m is not None},
+        Sync("", "a", voters, max(len(voters) - 1, 0)),
+        frozenset(NAMES),
+    )
