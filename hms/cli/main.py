@@ -18,6 +18,7 @@ COMMANDS = {
     "env": ("stack", "Print the environment in which `pulumi` finds its tools and state, for `eval`."),
     "smoke": ("smoke", "Check that the running stack is what it declares."),
     "load": ("load", "Load the stack and record throughput and latency."),
+    "data": ("data", "Fill the stack with a history of releases and of searches, for loads at millions of rows."),
     "drill": ("drill", "Break the stack and record what was lost and for how long."),
     "bench": ("bench", "Measure the service alone, on this machine, beside what raw SQL gives."),
     "judge": ("judge", "Hold the claims against evidence and print the verdicts."),

@@ -11,7 +11,7 @@ from hms.claim import Claim
 from hms.derive_drill import WriterTrial, gap_start_ns, read_trial, read_writer, readable_ledgers
 from hms.derive_reads import ReaderTrial, read_reader
 from hms.errors import EvidenceError
-from hms.evidence import Check, Environment, LoadRun, Run, Step, Trial
+from hms.evidence import Check, Environment, LoadRun, Resource, Run, Step, Trial
 from hms.inventory import Inventory
 from hms.judge import concerns, values_of
 from hms.judgement import Judgement
@@ -111,6 +111,7 @@ class Report:
     manifest_sha256: str
     file_count: int
     left_out: tuple[str, ...] = ()
+    resources: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
 
 
 def report_of(files: Mapping[str, bytes], judgement: Judgement, *, manifest_sha256: str) -> Report:
@@ -131,6 +132,11 @@ def report_of(files: Mapping[str, bytes], judgement: Judgement, *, manifest_sha2
         manifest_sha256=manifest_sha256,
         file_count=len(files),
         left_out=judgement.catalogue.left_out,
+        resources={
+            name.removesuffix("/resources.jsonl"): _lines(files, name, Resource)
+            for name in files
+            if name.startswith("load/") and name.endswith("/resources.jsonl")
+        },
     )
 
 

@@ -15,6 +15,7 @@ from hms.judgement import judgement_of
 from hms.report.events import left_out, shown_events
 from hms.report.failovers import phase_rows, reader_rows
 from hms.report.limits import limits, untried_families
+from hms.report.load_plots import course_plot, knee_plots
 from hms.report.model import JudgedClaim, Report, WriterView, report_of
 from hms.report.phase_bar import phase_bar
 from hms.report.plots import claim_plot, latency_plot, timeline
@@ -70,6 +71,8 @@ def render_page(report: Report, *, directory: str) -> str:
         claim_figure=_claim_figure,
         timeline=lambda view: _drawn(timeline(view)),
         latency_plot=lambda load: _drawn(latency_plot(load)),
+        course_plot=lambda run, load: _drawn(course_plot(load, report.resources.get(run, ()))),
+        knees=[(scenario, _drawn(drawn)) for scenario, drawn in knee_plots([load for _, load in report.loads])],
         shown_events=shown_events,
         left_out=left_out,
         phase_rows=phase_rows(report),
