@@ -67,6 +67,11 @@ class PostgresSpec:
         """Return a quarter of the memory limit, in whole MiB: the manual's starting point for a server of its own."""
         return max(self.resources.memory_limit_bytes // 4 // _MIB, 16) * _MIB
 
+    @property
+    def reserved_connections(self) -> int:
+        """Return how many sessions the app alone may take: three fifths, whatever else asks for sessions."""
+        return self.max_connections * 3 // 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSpec:
@@ -298,13 +303,13 @@ def _app(fields: Fields) -> AppSpec:
 
 def _rules(fields: Fields, spec: StackSpec) -> None:
     """Hold the rules between parts: every app replica's pool, one more in a rolling update, fits the server."""
-    reserved = 10  # superuser, replication, Patroni, drills
     # Of each replica, one connection more watches the member, and another one is there while a hung one is given up.
-    wanted = (spec.app.max_replicas + 1) * (spec.app.pool_size + 2) + reserved
+    wanted = (spec.app.max_replicas + 1) * (spec.app.pool_size + 2)
     fields.require(
-        wanted <= spec.postgres.max_connections,
-        f"postgresMaxConnections: {spec.postgres.max_connections} is below {wanted} = (appMaxReplicas "
-        f"{spec.app.max_replicas} + 1) x (appPoolSize {spec.app.pool_size} + 2) + {reserved}",
+        wanted <= spec.postgres.reserved_connections,
+        f"postgresMaxConnections: three fifths of {spec.postgres.max_connections}, reserved for the app, is "
+        f"{spec.postgres.reserved_connections}, below {wanted} = (appMaxReplicas {spec.app.max_replicas} + 1) x "
+        f"(appPoolSize {spec.app.pool_size} + 2)",
     )
 
 

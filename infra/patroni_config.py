@@ -23,6 +23,7 @@ WAL_PATH: Final = "/wal/pg_wal"
 SOCKET_PATH: Final = "/run/postgresql"
 BINARIES: Final = "/usr/lib/postgresql/17/bin"
 _MIB: Final = 1024**2
+_SUPERUSER_SESSIONS: Final = 5  # two are Patroni's own
 
 
 def dynamic_timers(spec: PostgresSpec) -> dict[str, int]:
@@ -39,12 +40,15 @@ def server_settings(spec: PostgresSpec) -> dict[str, str]:
     """Return the server settings by name, as `SHOW` prints them.
 
     A standby or a primary that falls silent is noticed within `replication_timeout_seconds`; keepalives and
-    `tcp_user_timeout` do the same for clients. The WAL is capped so that it stays within its own volume.
+    `tcp_user_timeout` do the same for clients. The WAL is capped so that it stays within its own volume. Whoever else
+    asks for sessions, those of the app (which has `pg_use_reserved_connections`) and of the superuser stay free.
     """
     replication_timeout = f"{spec.replication_timeout_seconds}s"
     max_wal_bytes = max(spec.wal_storage_bytes // 4 // _MIB, 64) * _MIB
     return {
         **_agreed_settings(spec),
+        "superuser_reserved_connections": str(_SUPERUSER_SESSIONS),
+        "reserved_connections": str(spec.reserved_connections),
         "shared_buffers": _shown(spec.shared_buffers_bytes),
         "effective_cache_size": _shown(spec.resources.memory_limit_bytes // 2 // _MIB * _MIB),
         "work_mem": "8MB",
@@ -121,6 +125,7 @@ def patroni_config(spec: PostgresSpec) -> dict[str, Any]:
                 **dynamic_timers(spec),
                 "maximum_lag_on_failover": 1 * _MIB,
                 "synchronous_mode": {"off": False, "on": True, "quorum": "quorum"}[spec.synchronous_mode],
+                "synchronous_mode_strict": spec.synchronous_mode != "off",
                 "synchronous_node_count": 1,
                 "failsafe_mode": True,
                 "postgresql": {
