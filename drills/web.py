@@ -1,6 +1,7 @@
 """One HTTP/1.1 request over one connection, so that a caller knows whether anything was sent."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import msgspec
 
 LONGEST_BODY_BYTES = 4 << 20
+KEPT_SECONDS = 30.0
+"""For how long a name's address is used again: what the cluster's own DNS allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,39 @@ class Response:
             raise ConnectionError(f"status {self.status}: not JSON: {error}") from error
 
 
+class Addresses:
+    """The addresses of hosts, each resolved once and kept for a while, as every browser and resolver does.
+
+    One that is due and cannot be resolved anew within `patience_seconds` stays in use: a Service's address never
+    changes, and who lets go of it for a silent DNS breaks what is in order.
+    """
+
+    def __init__(self, *, kept_seconds: float = KEPT_SECONDS, patience_seconds: float = 0.5) -> None:
+        self._kept_seconds = kept_seconds
+        self._patience_seconds = patience_seconds
+        self._known: dict[tuple[str, int], tuple[float, str]] = {}
+
+    async def of(self, host: str, port: int) -> str:
+        """Return an address of a host; `OSError` where it was never known and is not to be had."""
+        loop = asyncio.get_running_loop()
+        resolved_at, known = self._known.get((host, port), (0.0, ""))
+        if known and loop.time() - resolved_at < self._kept_seconds:
+            return known
+        try:
+            patience = self._patience_seconds if known else None
+            async with asyncio.timeout(patience):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            if not known:
+                raise
+            return self._keep(host, port, known)
+        return self._keep(host, port, str(found[0][4][0]))
+
+    def _keep(self, host: str, port: int, address: str) -> str:
+        self._known[host, port] = (asyncio.get_running_loop().time(), address)
+        return address
+
+
 async def request(
     method: str,
     host: str,
@@ -34,13 +70,15 @@ async def request(
     *,
     begin: Callable[[], None] | None = None,
     headers: Mapping[str, str] | None = None,
+    addresses: Addresses | None = None,
 ) -> Response:
-    """Send one request without a body and return its response.
+    """Send one request without a body and return its response; with `addresses` the host's name is resolved there.
 
     `begin` is called after the connection stands, right before the first byte leaves. `OSError` where there is no
     connection, it breaks, or what comes back is not HTTP.
     """
-    reader, writer = await asyncio.open_connection(host, port)
+    address = host if addresses is None else await addresses.of(host, port)
+    reader, writer = await asyncio.open_connection(address, port)
     try:
         head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items()) + "\r\n"

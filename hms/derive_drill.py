@@ -13,10 +13,11 @@ from hms.derive_reads import METRICS_OF_A_READER, reader_observations
 from hms.errors import EvidenceError
 from hms.evidence import Present, Trial, Writer
 from hms.ledger import Reckoning, Write, read_ledger, reckon, write_gap
-from hms.phases import phases
+from hms.phases import ENGINES, phases, promotions
 from hms.verdict import Observation
 
 RECKONED = ("drill.lost", "drill.duplicated", "drill.resurrected", "drill.lost_on_replica")
+PROMOTIONS = "drill.promotions"
 METRICS_OF_A_TRIAL = ("drill.write_gap", *RECKONED)
 KNOWN_WRITERS = ("app", "postgres", "redis")
 KNOWN_THROUGH = ("api", "postgres", "redis")
@@ -62,7 +63,7 @@ def trial_observations(contents: Mapping[str, bytes], *, run: str, drill: str, d
             return found
         return found + [
             Observation(metric=metric, labels={"drill": drill}, run=run, inconclusive=str(error), unresolved=True)
-            for metric in METRICS_OF_A_READER
+            for metric in (*METRICS_OF_A_READER, PROMOTIONS)
         ]
     if trial.not_applicable:
         return _not_applicable(trial, run=run)
@@ -73,6 +74,7 @@ def trial_observations(contents: Mapping[str, bytes], *, run: str, drill: str, d
     return [
         *found,
         *reader_observations(contents, trial, ledgers, run=run),
+        *_promotion_observations(trial, run=run),
         *_phase_observations(trial, ledgers, run=run),
     ]
 
@@ -82,9 +84,10 @@ def _not_applicable(trial: Trial, *, run: str) -> list[Observation]:
     names = [writer.name for writer in trial.writers] or KNOWN_WRITERS
     written = [(metric, {"writer": name}) for name in names for metric in METRICS_OF_A_TRIAL]
     read = [(metric, {"through": through}) for through in KNOWN_THROUGH for metric in METRICS_OF_A_READER]
+    promoted = [(PROMOTIONS, {"engine": engine}) for engine in ENGINES]
     return [
         Observation(metric=metric, labels={"drill": trial.drill, **labels}, run=run, not_applicable=why)
-        for metric, labels in (*written, *read)
+        for metric, labels in (*written, *read, *promoted)
     ]
 
 
@@ -97,6 +100,24 @@ def readable_ledgers(contents: Mapping[str, bytes], trial: Trial, *, run: str) -
         except EvidenceError:
             continue
     return found
+
+
+def _promotion_observations(trial: Trial, *, run: str) -> list[Observation]:
+    """Return how often each engine got a new primary; a promotion that was seen counts also where doubt remains."""
+    doubt, unresolved = "", False
+    if not trial.steady_before.ok:
+        doubt = f"no steady state before the fault: {trial.steady_before.detail}"
+    elif not trial.fault.proved:
+        doubt = f"the fault was not proved: {trial.fault.proof}"
+    elif not trial.steady_after.ok:
+        doubt, unresolved = f"no steady state after the fault: {trial.steady_after.detail}", True
+    return [
+        Observation(
+            metric=PROMOTIONS, labels={"drill": trial.drill, "engine": engine}, run=run,
+            values=(float(promotions(trial, engine)),), inconclusive=doubt, unresolved=unresolved,
+        )
+        for engine in ENGINES
+    ]  # fmt: skip
 
 
 def _phase_observations(trial: Trial, ledgers: Mapping[str, tuple[Write, ...]], *, run: str) -> list[Observation]:

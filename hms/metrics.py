@@ -63,6 +63,10 @@ METRICS: dict[str, Metric] = {
             "drill.read_staleness", "s", _READS,
             "Longest time for which a write that a read had to show, and did not, had been acknowledged.",
         ),
+        Metric(
+            "drill.promotions", "promotions", _PHASES,
+            "Times that a member of Postgres, or a node of Redis, was seen to have become the primary after the fault.",
+        ),
         *(
             Metric(f"drill.phase.{name}", "s", _PHASES, f"From the fault until the failover was {name}.")
             for name in PHASES

@@ -49,6 +49,18 @@ _SEEN: dict[Engine, dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
 ENGINES = tuple(_SEEN)
 
 
+def promotions(trial: Trial, engine: Engine) -> int:
+    """Return how often, after the fault, a member of an engine was seen to have become the primary.
+
+    One that is made a replica and then the primary again, as by a lease that was lost and won back, counts as well.
+    """
+    wanted = _SEEN[engine]["promoted"]
+    later = (event for event in trial.events if event.at_ns > trial.fault.at_ns)
+    return sum(
+        any(event.source == source and pattern.match(event.what) for source, pattern in wanted) for event in later
+    )
+
+
 class Phase(msgspec.Struct, frozen=True, kw_only=True):
     """One phase of a failover: its name, and how many seconds after the fault it was reached."""
 

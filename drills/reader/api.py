@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from drills.reader.target import Found, Newest, failed
-from drills.web import Response, request
+from drills.web import Addresses, Response, request
 from drills.wire import AppSettings
 from drills.writer.app import CODES, bookmarked, key_headers, user_of
 from hms.evidence import ReaderName
@@ -43,6 +43,7 @@ class Api:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._headers = key_headers(settings)
+        self._addresses = Addresses()
         self.prefix = ""
         self.found: deque[tuple[str, str]] = deque(maxlen=1000)
 
@@ -70,7 +71,7 @@ class Api:
         async with asyncio.timeout(CONNECT_SECONDS) as patience:
             return await request(
                 "GET", self._settings.host, self._settings.port, path, headers=self._headers,
-                begin=lambda: patience.reschedule(loop.time() + ATTEMPT_SECONDS),
+                addresses=self._addresses, begin=lambda: patience.reschedule(loop.time() + ATTEMPT_SECONDS),
             )  # fmt: skip
 
 

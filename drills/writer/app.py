@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drills.patience import within
-from drills.web import Response, request
+from drills.web import Addresses, Response, request
 from drills.wire import AppSettings, WriterName
 from drills.writer.target import ACKNOWLEDGED, Contents, Told
 
@@ -50,6 +50,7 @@ class AppTarget:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._headers = key_headers(settings)
+        self._addresses = Addresses()
         self._prefix = ""
         self._users = 0
 
@@ -126,7 +127,7 @@ class AppTarget:
 
     async def _request(self, method: str, path: str, *, begin: Callable[[], None] | None = None) -> Response:
         host, port = self._settings.host, self._settings.port
-        return await request(method, host, port, path, begin=begin, headers=self._headers)
+        return await request(method, host, port, path, begin=begin, headers=self._headers, addresses=self._addresses)
 
 
 def bookmarked(document: object) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drills.resp import Reply, ReplyError, encode, fields, info, read_reply
-from drills.web import Response, request
+from drills.web import Addresses, Response, request
 from drills.writer.redis import is_writable_role
 
 
@@ -92,3 +92,38 @@ def test_http(data: bytes) -> None:
 def test_a_response_that_breaks_off_is_a_broken_connection(data: bytes) -> None:
     with pytest.raises(ConnectionError):
         answered(data)
+
+
+def test_an_address_that_is_known_outlives_a_dns_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def trial() -> list[str]:
+        loop = asyncio.get_running_loop()
+
+        async def answer(host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+            asked.append(host)
+            if len(asked) > 1:
+                await asyncio.Event().wait()
+            return [(0, 0, 0, "", ("10.96.0.7", port))]
+
+        monkeypatch.setattr(loop, "getaddrinfo", answer)
+        kept = Addresses(patience_seconds=0.01)
+        due = Addresses(kept_seconds=0.0, patience_seconds=0.01)
+        found = [await kept.of("app", 80), await kept.of("app", 80)]
+        asked.clear()
+        return [*found, await due.of("app", 80), await due.of("app", 80)]
+
+    assert asyncio.run(trial()) == ["10.96.0.7"] * 4
+    assert asked == ["app", "app"]
+
+
+def test_an_address_that_was_never_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trial() -> None:
+        async def fail(*_: object, **__: object) -> None:
+            raise OSError("no answer")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+        await Addresses().of("app", 80)
+
+    with pytest.raises(OSError, match="no answer"):
+        asyncio.run(trial())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hms.evidence import Event, Steady
 from hms.ledger import Write
-from hms.phases import NAMES, PROVED, STEADY, phases
+from hms.phases import NAMES, PROVED, STEADY, phases, promotions
 from tests.hms.evidence_samples import FAULT_NS, MS, TrialPlan, trial
 
 POSTGRES = {
@@ -85,3 +85,13 @@ def test_without_a_steady_state_before_nothing_was_broken() -> None:
     one = msgspec.structs.replace(trial(TrialPlan()), steady_before=Steady(ok=False, detail="2 of 3 members"))
     events = tuple(Event(at_ns=FAULT_NS + at * MS, source=source, what=what) for source, what, at in POSTGRES.values())
     assert phases(msgspec.structs.replace(one, events=events), {}) == {}
+
+
+@pytest.mark.parametrize(("engine", "told"), [("postgres", POSTGRES), ("redis", REDIS)])
+def test_every_promotion_after_the_fault_counts_also_that_of_who_led_before(engine: str, told: dict[str, Told]) -> None:
+    source, what, at_ms = told["promoted"]
+    back = (source, what.replace("-1:", "-0:"), at_ms + 900)
+    before = (source, what, -at_ms)
+    seen = (before, told["promoted"], *NOISE, back)
+    events = tuple(Event(at_ns=FAULT_NS + at * MS, source=source, what=what) for source, what, at in seen)
+    assert promotions(msgspec.structs.replace(trial(TrialPlan()), events=events), engine) == 2

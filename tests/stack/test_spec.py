@@ -79,7 +79,10 @@ def test_every_bad_value_is_reported_at_once_by_key_value_and_bound() -> None:
         ({"postgresCpuRequest": "3"}, "postgresCpuLimit: 2 is below postgresCpuRequest 3"),
         ({"appMemoryRequest": "1Gi"}, "appMemoryLimit: 384Mi is below appMemoryRequest 1Gi"),
         ({"appMaxReplicas": 2}, "appMaxReplicas: 2 is below appReplicas 3"),
-        ({"postgresMaxConnections": 50}, "postgresMaxConnections: three fifths of 50, reserved for the app, is 30, below 90"),
+        (
+            {"postgresMaxConnections": 50},
+            "postgresMaxConnections: three fifths of 50, reserved for the app, is 30, below 90",
+        ),
         ({"redisMinReplicasToWrite": 3}, "redisMinReplicasToWrite: 3 is not below redisNodes 3"),
         ({"postgresMembers": 1}, "postgresSynchronousMode: 'quorum' needs 3 postgresMembers, not 1"),
         ({"sentinels": 4, "sentinelQuorum": 3}, "sentinels: 4 is not odd"),
