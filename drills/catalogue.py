@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from drills.faults.families import APP, CLUSTER, NODE, POSTGRES, REDIS
+from drills.faults.families import APP, CLUSTER, NODE, POSTGRES, REDIS, SOAK
 from drills.faults.fault import Fault
 from hms.errors import UsageError
 
-FAULTS: tuple[Fault, ...] = (*POSTGRES, *REDIS, *APP, *NODE, *CLUSTER)
+FAULTS: tuple[Fault, ...] = (*POSTGRES, *REDIS, *APP, *NODE, *CLUSTER, *SOAK)
 
 DRILLS: dict[str, Fault] = {fault.name: fault for fault in FAULTS}
 
