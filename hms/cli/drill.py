@@ -27,19 +27,22 @@ def drill() -> None:
 def list_drills(as_json: bool) -> None:
     """Show what each drill does, what it needs beyond the Kubernetes API, and about how long a trial takes."""
     if as_json:
-        click.echo(msgspec.json.encode([_row(fault) for fault in FAULTS]).decode())
+        click.echo(msgspec.json.encode([_row(fault) for fault in DRILLS.values()]).decode())
         return
-    name_width = max(len(fault.name) for fault in FAULTS)
+    name_width = max(len(name) for name in DRILLS)
     needs_width = max(len(", ".join(fault.needs)) for fault in FAULTS)
     indent = " " * (name_width + needs_width + 11)
     click.echo(f"{'drill':{name_width}}  {'needs':{needs_width}}  {'about':>5}  does")
-    for fault in FAULTS:
+    for fault in DRILLS.values():
         first, *more = textwrap.wrap(fault.does, WIDTH - len(indent))
         needs = ", ".join(fault.needs)
         click.echo(f"{fault.name:{name_width}}  {needs:{needs_width}}  {fault.seconds:3.0f} s  {first}")
         for line in more:
             click.echo(f"{indent}{line}")
-    click.echo(f"\n{len(FAULTS)} drills, about {total_seconds(FAULTS) / 60:.0f} min for a trial of each.")
+    click.echo(
+        f"\n{len(FAULTS)} drills, about {total_seconds(FAULTS) / 60:.0f} min for a trial of each. "
+        "A soak runs where it is named."
+    )
     for need, words in NEEDS.items():
         click.echo(f"Needs {need}: {words}.")
 
@@ -59,14 +62,14 @@ def _row(fault: Fault) -> dict[str, object]:
 def _chosen(context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the drills that are meant, before the stack is asked for; with --seed none is all."""
     if context.params.pop("every") or (context.params.get("seed") is not None and not names):
-        return tuple(DRILLS)
+        return tuple(fault.name for fault in FAULTS)
     if not names:
         raise UsageError("no drill named", remedy=f"Name some of {', '.join(DRILLS)}, or give --all.")
     return names
 
 
 @drill.command()
-@click.option("--all", "every", is_flag=True, is_eager=True, help="Run every drill of `hms drill list`.")
+@click.option("--all", "every", is_flag=True, is_eager=True, help="Run every drill of `hms drill list` but the soak.")
 @click.option(
     "--seed", type=int, is_eager=True, help="Draw a random schedule of NAMES (of all, if none), two at a time."
 )

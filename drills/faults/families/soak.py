@@ -6,14 +6,14 @@ from drills.faults.soak import Soak
 SOAK: tuple[Fault, ...] = (
     Soak(
         name="soak-busy",
-        does="breaks nothing: for 30 s Postgres writes, compacts, checkpoints and lacks CPU, Redis rewrites its log "
+        does="breaks nothing: for 60 s Postgres writes, compacts, checkpoints and lacks CPU, Redis rewrites its log "
         "and runs slow commands",
         undone="by itself: it ends",
         proved_by="the kernel's count of throttled periods, Redis' count of rewrites, the rounds that were done",
         stays_true="no engine changes its primary; nothing is lost",
-        seconds=40,
+        seconds=70,
         touches=EVERYTHING,
         keeps=frozenset({"postgres", "redis"}),
-        lasts_seconds=30.0,
+        lasts_seconds=60.0,
     ),
 )
