@@ -9,6 +9,7 @@ import msgspec
 from drills.catalogue import DRILLS, FAULTS, total_seconds
 from drills.chance import MOST_FAULTS, draw
 from drills.control import run_control
+from drills.control_postgres import run_postgres_control
 from drills.faults.fault import NEEDS, Fault
 from drills.run import check_request, run_faults
 from hms.cli.target import RunningTarget, say, target_options
@@ -97,14 +98,17 @@ def run(
 
 
 @drill.command()
+@click.option("--engine", type=click.Choice(("redis", "postgres")), default="redis", show_default=True)
 @target_options
-def control(target: RunningTarget, out: Path | None) -> None:
-    """Lose writes on purpose, beside the stack, and see that the reckoning notices.
+def control(engine: str, *, target: RunningTarget, out: Path | None) -> None:
+    """Lose writes on purpose, and see that the reckoning notices.
 
-    A Redis of its own that acknowledges what it will lose meets the same writer, ledger and reckoning as every drill.
+    A Redis of its own, beside the stack, acknowledges what it will lose; or the stack's Postgres does, for the drill's
+    role alone, while its primary is cut off. Both meet the same writer, ledger and reckoning as every drill.
     """
     check_request((), trials=1, inventory=target.inventory)
     evidence = target.begin("drill", out)
-    run_control(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
+    run = run_control if engine == "redis" else run_postgres_control
+    run(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
     click.echo(evidence.path)
     say(f"now: hms judge {evidence.path}")
