@@ -11,8 +11,10 @@ Invariants:
 import asyncio
 import logging
 from time import monotonic
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
 
 from app.db.wal import START, Position
 from app.errors import RedisUnavailableError
@@ -89,12 +91,14 @@ class Invalidator:
             replicas = sum(node.view.role is Role.REPLICA and node.view.linked for node in self._redis.nodes)
 
             async def step(redis: Redis, batch: list[str] = batch, replicas: int = replicas) -> bool:
-                # One connection: WAIT is for what this connection wrote.
-                async with redis.client() as connection:
-                    await scripts.RAISE.run(connection, batch, [position])
-                    if not replicas:
-                        return True
-                    return int(await connection.wait(replicas, round(_REPLICAS_TIMEOUT_SECONDS * 1000))) >= replicas
+                arguments: tuple[str | int, ...] = (len(batch), *batch, position)
+                told = await _tell(redis, ("EVALSHA", scripts.RAISE.digest, *arguments), replicas=replicas)
+                if isinstance(told[0], NoScriptError):
+                    told = await _tell(redis, ("EVAL", scripts.RAISE.text, *arguments), replicas=replicas)
+                for answer in told:
+                    if isinstance(answer, RedisError):
+                        raise answer
+                return int(told[1]) >= replicas
 
             confirmed &= await self._redis.on_primary(step, timeout_seconds=_TIMEOUT_SECONDS)
         return confirmed
@@ -127,3 +131,11 @@ class Invalidator:
                 await self._raise(tuple(names), position)
             except RedisUnavailableError:
                 return  # the next primary that is met has them raised
+
+
+async def _tell(redis: Redis, command: tuple[str | int, ...], *, replicas: int) -> list[Any]:
+    """Do a command and wait for that many replicas, in one message: WAIT is for what its connection wrote."""
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.execute_command(*command)
+    pipeline.execute_command("WAIT", replicas, round(_REPLICAS_TIMEOUT_SECONDS * 1000))
+    return list(await pipeline.execute(raise_on_error=False))

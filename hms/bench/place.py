@@ -14,15 +14,19 @@ from hms.errors import BenchError
 
 Say = Callable[[str], None]
 
+FEW_ROWS = 500_000
+"""Of the history: the packaged release and five more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The database and the cores: `service_core` is the service's alone."""
+    """The database and the cores: `service_core` is the service's alone. The history is to have `rows` rows."""
 
     postgres: Postgres
     directory: Path
     service_core: int
     other_core: int
+    rows: int
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,7 +47,7 @@ class Place:
 
 
 @contextmanager
-def prepared(directory: Path, cores: tuple[int, int], say: Say) -> Iterator[Place]:
+def prepared(directory: Path, cores: tuple[int, int], say: Say, *, rows: int = FEW_ROWS) -> Iterator[Place]:
     """Yield the place with the packaged release loaded; takes it away again. Raises `BenchError`."""
     service_core, other_core = cores
     with ExitStack() as stack:
@@ -52,7 +56,9 @@ def prepared(directory: Path, cores: tuple[int, int], say: Say) -> Iterator[Plac
         stack.callback(postgres.remove)
         postgres.create("hms")
         (directory / "password").write_text(PASSWORD + "\n")
-        place = Place(postgres=postgres, directory=directory, service_core=service_core, other_core=other_core)
+        place = Place(
+            postgres=postgres, directory=directory, service_core=service_core, other_core=other_core, rows=rows
+        )
         say("loading the release")
         load = Process([sys.executable, "-m", "app.load"], environment=clean_environment(**place.environment))
         if load.wait() != 0:

@@ -25,7 +25,7 @@ from hms.bench import (
 )
 from hms.bench.cores import split
 from hms.bench.figure import Figure, Results
-from hms.bench.place import Place, Say, prepared
+from hms.bench.place import FEW_ROWS, Place, Say, prepared
 from hms.environment import read_machine
 from hms.errors import BenchError
 from hms.evidence_begin import checkout_commit
@@ -52,15 +52,15 @@ MEASUREMENTS: dict[str, Measurement] = {
 _LOOK_SECONDS = 1.0
 
 
-def run(names: Sequence[str], say: Say) -> Results:
-    """Measure what `names` say, everything if there are none. Raises `BenchError`."""
+def run(names: Sequence[str], say: Say, *, rows: int = FEW_ROWS) -> Results:
+    """Measure what `names` say, everything if there are none, with a history of `rows` rows. Raises `BenchError`."""
     began = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     busy_share = others_share()
     figures: list[Figure] = []
     with (
         tempfile.TemporaryDirectory(prefix="hms-bench-") as directory,
-        prepared(Path(directory), split(), say) as place,
+        prepared(Path(directory), split(), say, rows=rows) as place,
     ):
         for name, measure in MEASUREMENTS.items():
             if not names or name in names:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from hms.bench.place import FEW_ROWS
 from hms.bench.run import MEASUREMENTS, run
 from hms.bench.table import page, table
 from hms.errors import BreachError
@@ -25,7 +26,14 @@ def bench() -> None:
 @click.option(
     "--markdown", type=click.Path(path_type=Path), help="Write a page of the figures, and of how, to this file."
 )
-def app(only: tuple[str, ...], as_json: bool, markdown: Path | None) -> None:
+@click.option(
+    "--rows",
+    type=click.IntRange(200_000, 100_000_000),
+    default=FEW_ROWS,
+    show_default=True,
+    help="Rows of the history that is generated; ten million take 6 GB of disk, WAL included, and some minutes.",
+)
+def app(only: tuple[str, ...], as_json: bool, markdown: Path | None, rows: int) -> None:
     """Print the service's figures, each with its bound and with what the machine does without the service.
 
     Postgres, Redis and the service are started from this machine's packages (`hms tools tests`) and removed again. The
@@ -34,7 +42,7 @@ def app(only: tuple[str, ...], as_json: bool, markdown: Path | None) -> None:
     """
     # Whoever ends this ends the servers, too: as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    results = run(only, lambda line: click.echo(line, err=True))
+    results = run(only, lambda line: click.echo(line, err=True), rows=rows)
     if markdown is not None:
         markdown.write_bytes(page(results))
     if as_json:
