@@ -101,17 +101,21 @@ class TerminologyUser(OpenLoopUser):
     @tag("abuse")
     def abuse(self) -> None:
         """Search without a key; to be turned away for it is what is wanted, and counts as `turned_away`."""
-        self._refusable(self._stranger, f"/api/v1/search?q={quote(self._query())}", TOO_MANY, "turned_away")
+        path = f"/api/v1/search?q={quote(self._query())}"
+        self._refusable(self._stranger, path, name="abuse", refusal=(TOO_MANY, "turned_away"))
 
     @tag("read")
     def flood(self) -> None:
         """Search, cold; to be refused because there is no room counts as `refused`, not as a failure."""
-        self._refusable(self.client, self._cold_path(), UNAVAILABLE, "refused")
+        self._refusable(self.client, self._cold_path(), name="flood", refusal=(UNAVAILABLE, "refused"))
 
-    def _refusable(self, client: FastHttpSession, path: str, status: int, name: str) -> None:
+    def _refusable(self, client: FastHttpSession, path: str, *, name: str, refusal: tuple[int, str]) -> None:
+        """Ask, and count the refusal, a status, under a name of its own, in Locust's own statistics as well."""
+        status, refused = refusal
         with client.get(path, name=name, catch_response=True) as answer:
             if answer.status_code == status:
-                self.counts_as(name)
+                self.counts_as(refused)
+                answer.request_meta["name"] = refused
                 answer.success()
 
     def _term(self) -> Term:
