@@ -9,7 +9,7 @@ import click
 
 from hms.errors import BreachError
 from hms.progress import clock_text
-from hms.prove import ProvePlan
+from hms.prove import PROVED_RATE_PER_SECOND, ProvePlan
 from hms.prove import prove as run_prove
 from hms.report.table import verdict_table
 
@@ -23,7 +23,13 @@ from hms.report.table import verdict_table
 @click.option(
     "--out", "evidence", type=click.Path(path_type=Path), help="Directory of the evidence  [default: evidence/<time>]"
 )
-@click.option("--rate", "rate_per_second", default=100.0, show_default=True, help="Arrivals a second in the load step.")
+@click.option(
+    "--rate",
+    "rate_per_second",
+    default=PROVED_RATE_PER_SECOND,
+    show_default=True,
+    help="Arrivals a second in the load step.",
+)
 @click.option("--load-seconds", default=30.0, show_default=True, help="How long the load step lasts.")
 @click.option("--trials", default=3, show_default=True, help="How often each drill is run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON on standard output.")

@@ -3,7 +3,7 @@
 May import: hms, smoke, loadtests, drills.
 """
 
-from hms.prove.plan import ProvePlan
+from hms.prove.plan import PROVED_RATE_PER_SECOND, ProvePlan
 from hms.prove.run import prove
 
-__all__ = ["ProvePlan", "prove"]
+__all__ = ["PROVED_RATE_PER_SECOND", "ProvePlan", "prove"]
