@@ -56,4 +56,4 @@ added AS (
 )
 SELECT count(*) FROM added;
 COMMIT;
-"""  # noqa: S608 - a month and numbers of ours alone
+"""  # noqa: S608 - psql binds nothing within DO; what is put in is a date's digits and whole numbers, by their types

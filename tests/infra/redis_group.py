@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -43,14 +44,14 @@ def eventually(holds: Callable[[], bool], what: str, *, within_seconds: float = 
     raise AssertionError(f"{what}: not within {within_seconds:g} s")
 
 
-def _lives(leader: int) -> bool:
-    """Tell whether a process of the group runs that `leader` was the first of; a zombie holds nothing any more."""
+def _is_gone(leader: int) -> bool:
+    """Tell whether no process runs of the group that `leader` began; a zombie holds nothing any more."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
             if int(group) == leader and state not in "ZX":
-                return True
-    return False
+                return False
+    return True
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class RedisGroup:
             os.killpg(process.pid, signal.SIGKILL)
         for process in ended:
             process.wait()
-            eventually(lambda leader=process.pid: not _lives(leader), "every process is gone")  # type: ignore[misc] # bound at once
+            eventually(partial(_is_gone, process.pid), "every process is gone")
 
     def close(self) -> None:
         """End all that runs, and print the last that each one said, which pytest shows of a test that failed."""

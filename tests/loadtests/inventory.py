@@ -1,5 +1,10 @@
 """A small Inventory for tests that need no more than its names."""
 
+from pathlib import Path
+
+import msgspec
+import pytest
+
 from hms.inventory import Endpoint, Inventory, Postgres, Redis
 
 
@@ -25,3 +30,14 @@ def small_inventory() -> Inventory:
         loadgen_image="localhost/hms/loadgen:abc",
         versions={},
     )  # fmt: skip
+
+
+def inventory_beside_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the Inventory to a file, and the kubeconfig of a test cluster that looks as if it were up."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    kubeconfig = folder / "state" / "hms" / "clusters" / "default" / "kubeconfig"
+    kubeconfig.parent.mkdir(parents=True)
+    kubeconfig.touch()
+    path = folder / "inventory.json"
+    path.write_bytes(msgspec.json.encode(small_inventory()))
+    return path

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 from click import Command
 from click.testing import CliRunner
@@ -12,20 +11,14 @@ from hms.cli.smoke import smoke
 from hms.errors import InvalidSpecError, UsageError
 from hms.evidence import LoadRun
 from hms.evidence_directory import EvidenceDirectory
-from tests.loadtests.inventory import small_inventory
+from tests.loadtests.inventory import inventory_beside_a_cluster
 from tests.loadtests.server import StallingServer
 
 
 @pytest.fixture
 def inventory_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write an Inventory, and the kubeconfig of a test cluster that looks as if it were up."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    kubeconfig = tmp_path / "state" / "hms" / "clusters" / "default" / "kubeconfig"
-    kubeconfig.parent.mkdir(parents=True)
-    kubeconfig.touch()
-    path = tmp_path / "inventory.json"
-    path.write_bytes(msgspec.json.encode(small_inventory()))
-    return path
+    return inventory_beside_a_cluster(tmp_path, monkeypatch)
 
 
 def test_a_load_that_makes_no_sense_is_refused_before_anything_is_done(inventory_file: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests of the witnesses: the core by an explorer of all interleavings, the rest against a real Postgres.
+"""Tests of the witnesses' core: by example, and by an explorer of all interleavings of a small cluster.
 
 May import: hms, witness.
 """

@@ -3,7 +3,7 @@
 A compare-and-swap that is on its way is dropped when its object is written: versions only grow, so it can only fail.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 FREE = -1  # the key is nobody's
 NONE, PASSED, STREAMS, STOPPED, ELSEWHERE = range(5)  # the WAL receiver; PASSED: the latch was looked for, and absent
@@ -51,7 +51,7 @@ class State(NamedTuple):
     loaded: bool  # a's Patroni has read the `sync` record as it is
     may_write_sync: bool  # and renewed its lease since
     standbys: tuple[Standby, Standby]
-    left: tuple[int, int, int, int]
+    left: tuple[int, ...]
 
 
 class Budget(NamedTuple):
@@ -152,11 +152,11 @@ def write_sync(state: State, voters: int) -> State:
 def spend(state: State, what: int) -> State:
     left = list(state.left)
     left[what] -= 1
-    return state._replace(left=tuple(left))  # type: ignore[arg-type] # still four
+    return state._replace(left=tuple(left))
 
 
-def with_standby(state: State, index: int, **changes: object) -> State:
-    changed = state.standbys[index]._replace(**changes)  # type: ignore[arg-type] # fields by name
+def with_standby(state: State, index: int, **changes: Any) -> State:
+    changed = state.standbys[index]._replace(**changes)
     return state._replace(standbys=at(state.standbys, index, changed))
 
 
