@@ -61,6 +61,8 @@ class PostgresSpec:
     retry_timeout_seconds: int
     primary_start_timeout_seconds: int
     replication_timeout_seconds: int
+    witness: Switch
+    witness_resources: ResourceSpec
 
     @property
     def shared_buffers_bytes(self) -> int:
@@ -224,6 +226,8 @@ def _postgres(fields: Fields) -> PostgresSpec:
         retry_timeout_seconds=fields.integer("patroniRetryTimeoutSeconds", 3, 600, why="Patroni's own bound"),
         primary_start_timeout_seconds=fields.integer("patroniPrimaryStartTimeoutSeconds", 0, 3600),
         replication_timeout_seconds=fields.integer("postgresReplicationTimeoutSeconds", 1, 600),
+        witness=cast(Switch, fields.choice("witness", ("on", "off"))),
+        witness_resources=_resources(fields, "witness", 32 * _MIB),
     )
     _odd(fields, "postgresMembers", spec.members)
     cycle = spec.loop_wait_seconds + 2 * spec.retry_timeout_seconds
@@ -235,6 +239,11 @@ def _postgres(fields: Fields) -> PostgresSpec:
     fields.require(
         spec.synchronous_mode == "off" or spec.members >= 3,
         f"postgresSynchronousMode: {spec.synchronous_mode!r} needs 3 postgresMembers, not {spec.members}",
+    )
+    fields.require(
+        spec.witness == "off" or spec.synchronous_mode == "quorum",
+        f"witness: 'on' needs postgresSynchronousMode 'quorum', not {spec.synchronous_mode!r}, whose confirmations its "
+        "votes hold back; set that, or witness to 'off'",
     )
     return spec
 

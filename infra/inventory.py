@@ -23,6 +23,8 @@ from infra.names import (
     REDIS_PORT,
     SENTINEL,
     SENTINEL_PORT,
+    WITNESS,
+    WITNESS_PORT,
     labels,
     pod_names,
 )
@@ -36,7 +38,14 @@ CODES = 98_186
 
 
 def _stateful(
-    spec: StackSpec, role: Role, *, image: str, replicas: int, sizes: ResourceSpec, ports: tuple[int, ...]
+    spec: StackSpec,
+    role: Role,
+    *,
+    image: str,
+    replicas: int,
+    sizes: ResourceSpec,
+    ports: tuple[int, ...],
+    beside: tuple[Container, ...] = (),
 ) -> Workload:
     container = Container(
         name=role,
@@ -52,8 +61,21 @@ def _stateful(
         replicas=replicas,
         selector=labels(role),
         pods=pod_names(role, replicas),
-        containers=(container,),
+        containers=(container, *beside),
     )
+
+
+def _witness(spec: StackSpec) -> tuple[Container, ...]:
+    if spec.postgres.witness == "off":
+        return ()
+    container = Container(
+        name=WITNESS,
+        image=reference(POSTGRES, registry=spec.registry),
+        user_id=USER_IDS[POSTGRES],
+        ports=(WITNESS_PORT,),
+        limits=limits(spec.postgres.witness_resources),
+    )
+    return (container,)
 
 
 def _app(spec: StackSpec) -> Workload:
@@ -117,6 +139,7 @@ def inventory(spec: StackSpec) -> Inventory:
                 replicas=spec.postgres.members,
                 sizes=spec.postgres.resources,
                 ports=(POSTGRES_PORT, PATRONI_PORT),
+                beside=_witness(spec),
             ),
             _stateful(
                 spec,

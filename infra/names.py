@@ -10,6 +10,7 @@ POSTGRES_REPLICAS: Final = "postgres-replicas"
 POSTGRES_PODS: Final = "postgres-pods"
 REDIS: Final = "redis"
 SENTINEL: Final = "sentinel"
+WITNESS: Final = "witness"
 APP: Final = "app"
 LOAD_DATA: Final = "load-data"
 LOADGEN: Final = "loadgen"
@@ -17,6 +18,7 @@ DRILL_WRITER: Final = "drill-writer"
 
 POSTGRES_PORT: Final = 5432
 PATRONI_PORT: Final = 8008
+WITNESS_PORT: Final = 8009
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 APP_PORT: Final = 8080

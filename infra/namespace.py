@@ -30,6 +30,7 @@ def quota(spec: StackSpec) -> dict[str, str]:
     """Return the namespace's hard limits: the stack at its largest, one more app pod in a rollout, and guests."""
     parts = (
         (spec.postgres.members, spec.postgres.resources),
+        (spec.postgres.members if spec.postgres.witness == "on" else 0, spec.postgres.witness_resources),
         (spec.redis.nodes, spec.redis.resources),
         (spec.sentinel.members, spec.sentinel.resources),
         (spec.app.max_replicas + 1, spec.app.resources),
@@ -37,12 +38,17 @@ def quota(spec: StackSpec) -> dict[str, str]:
         (1, _GUESTS),
     )
     return {
-        "pods": str(sum(count for count, _ in parts) - 1 + _GUEST_PODS),
+        "pods": str(_pods(spec) + _GUEST_PODS),
         "requests.cpu": format_millicores(sum(n * r.cpu_request_millicores for n, r in parts)),
         "limits.cpu": format_millicores(sum(n * r.cpu_limit_millicores for n, r in parts)),
         "requests.memory": format_bytes(sum(n * r.memory_request_bytes for n, r in parts)),
         "limits.memory": format_bytes(sum(n * r.memory_limit_bytes for n, r in parts)),
     }
+
+
+def _pods(spec: StackSpec) -> int:
+    """Return how many pods the stack has at its largest, with one more of the app in a rollout and the data's load."""
+    return spec.postgres.members + spec.redis.nodes + spec.sentinel.members + spec.app.max_replicas + 1 + 1
 
 
 class RestrictedNamespace(pulumi.ComponentResource):

@@ -161,6 +161,7 @@ def patroni_config(spec: PostgresSpec) -> dict[str, Any]:
                 "ssl_ca_file": f"{TLS_PATH}/ca.crt",
             },
             "pg_hba": host_based_access(),
+            **({"recovery_conf": {"restore_command": "/opt/hms/latch-wait"}} if spec.witness == "on" else {}),
         },
         "watchdog": {"mode": "off"},
         "log": {"deduplicate_heartbeat_logs": True},

@@ -54,6 +54,7 @@ from infra.pod import (
 )
 from infra.rollout import rolled_out
 from infra.site import SKIP_AWAIT, Site, digest
+from infra.witness import witness_container
 
 
 class PostgresCluster(pulumi.ComponentResource):
@@ -193,7 +194,9 @@ class PostgresCluster(pulumi.ComponentResource):
             # A primary that stops writes a checkpoint and waits for its standbys to have it.
             termination_grace_period_seconds=60,
             topology_spread_constraints=[spread(POSTGRES)],
-            containers=[self._container()],
+            # The witness stops its own standby's receiver: it sees its processes, and has their user.
+            share_process_namespace=self._witnesses or None,
+            containers=[self._container(), *([witness_container(self._site)] if self._witnesses else [])],
             volumes=[
                 config_volume("config", "postgres-config"),
                 secret_volume("credentials", POSTGRES_CREDENTIALS, keys[POSTGRES_CREDENTIALS]),
@@ -204,6 +207,10 @@ class PostgresCluster(pulumi.ComponentResource):
                 scratch_volume("tmp", "256Mi"),
             ],
         )
+
+    @property
+    def _witnesses(self) -> bool:
+        return self._site.spec.postgres.witness == "on"
 
     def _container(self) -> ContainerArgs:
         environment: list[EnvVarArgs] = [

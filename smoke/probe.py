@@ -21,8 +21,15 @@ cgroup=/sys/fs/cgroup
 say memory; first $cgroup/memory.max $cgroup/memory/memory.limit_in_bytes
 if [ -r $cgroup/cpu.max ]; then say cpu; cat $cgroup/cpu.max; else
     say cpu; echo "$(first $cgroup/cpu/cpu.cfs_quota_us) $(first $cgroup/cpu/cpu.cfs_period_us)"; fi
-say status; grep -E '^(Uid|Gid|CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/1/status
-say root; sed -n 's/^[^ ]* \/ [^ ]* \([^ ]*\) .*/\1/p' /proc/1/mounts | tail -n 1
+# The container's first process: the oldest of its control group that was started from outside. In a pod whose
+# containers share their processes it is not process 1.
+read -r own < /proc/self/cgroup; first=1 oldest=; for entry in /proc/[0-9]*; do
+    read -r group < "$entry/cgroup" && [ "$group" = "$own" ] && read -r stat < "$entry/stat" || continue
+    set -- ${stat##*) }
+    if [ "$2" = 0 ] && [ "${20}" -lt "${oldest:-${20}0}" ]; then oldest=${20} first=${entry#/proc/}; fi
+done 2>/dev/null
+say status; grep -E '^(Uid|Gid|CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/$first/status
+say root; sed -n 's/^[^ ]* \/ [^ ]* \([^ ]*\) .*/\1/p' /proc/$first/mounts | tail -n 1
 say write; if (: > /hms-smoke) 2>/dev/null; then rm -f /hms-smoke; echo writable; else echo refused; fi
 say sockets
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed -n 's/^ *[0-9]*: \([0-9A-F]*:[0-9A-F]*\) [0-9A-F:]* LISTEN .*/\1/p'

@@ -1,8 +1,8 @@
-"""The witnesses' decision: when a silent leader's key may be taken away, without losing an acknowledged write.
+"""The witness: beside each Postgres member, it may free the key of a leader that fell silent, and loses nothing by it.
 
-One module so far, `core`, and it is pure: what the API and the standby show goes in, the next thing to do comes out.
-`docs/decisions/witness.md` says what it stands on; `tests/witness/explorer.py` runs it through every interleaving of
-a small cluster. The program around it is not built, and the stack deploys none.
+The decision is `core.decide`, pure, and checked through every interleaving of a small cluster by `tests/witness`. The
+rest is a thin shell: `record` reads and writes the API's objects as text, `kube` carries them, `probe` asks the leader,
+`fence` keeps this member's standby from confirming, `program` runs them, `metrics` tells what was done.
 
-May import: nothing of ours.
+May import: nothing of the others.
 """

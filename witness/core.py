@@ -80,8 +80,9 @@ class Record(NamedTuple):
 class Fence(NamedTuple):
     """The state of this member's standby, read from its disk and the kernel: it is there after any restart.
 
-    `latch` is what the latch names. `stopped`: a receiver is alive and stopped. `told`: it will end before it confirms
-    anything, and what comes after it does not stream from the latch's leader.
+    `latch` is what the latch names. `stopped`: a receiver is alive and stopped, or none is and Postgres's startup
+    process waits at this latch, so that none comes. `told`: a receiver will end before it confirms anything, and what
+    comes after it does not stream from the latch's leader.
     """
 
     latch: Vote | None = None

@@ -8,8 +8,9 @@ from drills.stage import Stage
 from hms.errors import HmsError, KubectlError
 
 # The oldest process of a name is the one whose parent has another; of a program that is its own init (`child`), the one
-# whose parent is process 1. /proc/uptime is the kernel's own clock in hundredths, rounded down: read right before the
-# signal it is never after it. What is written before arrives even if the container ends with its server.
+# whose parent is process 1, or in a pod whose containers share their processes nobody in it. /proc/uptime is the
+# kernel's own clock in hundredths, rounded down: read right before the signal it is never after it. What is written
+# before arrives even if the container ends with its server.
 SCRIPT = r"""
 name=$1 signal=${2:-KILL} which=$3
 for entry in /proc/[0-9]*; do
@@ -19,7 +20,7 @@ for entry in /proc/[0-9]*; do
     set -- ${stat##*) }
     above=$2
     read -r parent < "/proc/$above/comm" || parent=none
-    if [ "$which" = child ]; then [ "$above" = 1 ] || continue
+    if [ "$which" = child ]; then [ "$above" = 1 ] || { [ "$above" = 0 ] && [ "$entry" != /proc/1 ]; } || continue
     else [ "$parent" != "$name" ] || continue; fi
     pid=${entry#/proc/}; break
 done 2>/dev/null

@@ -39,7 +39,7 @@ class Image:
 
 _ALL = (
     Image(name="base", user_id=65534),
-    Image(name="postgres", user_id=26101, base="base"),
+    Image(name="postgres", user_id=26101, base="base", sources=("witness/*.py",)),
     Image(name="redis", user_id=26102),
     Image(name="app", user_id=26103, base="base", group="app", sources=("app/**/*",)),
     # The nouns alone of `hms`: a changed command of the driver does not roll the pods that it starts.

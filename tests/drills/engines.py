@@ -61,6 +61,11 @@ class PostgresServer:
         )  # fmt: skip
 
     def start(self, **settings: str) -> None:
+        self.begin(**settings)
+        until(self.answers, f"{self.host}: Postgres does not answer")
+
+    def begin(self, **settings: str) -> None:
+        """Start it, and do not wait until it answers."""
         options = [f"-c{name}={value}" for name, value in settings.items()]
         self._process = subprocess.Popen(
             [
@@ -69,7 +74,10 @@ class PostgresServer:
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user="postgres" if os.geteuid() == 0 else None,
         )  # fmt: skip
-        until(self.answers, f"{self.host}: Postgres does not answer")
+
+    def has_ended(self) -> bool:
+        """Say whether its postmaster is gone."""
+        return self._process is None or self._process.poll() is not None
 
     def answers(self) -> bool:
         try:

@@ -23,10 +23,13 @@ class TestPatroni:
 
     @pytest.mark.parametrize(("declared", "told"), [("quorum", "quorum"), ("on", True), ("off", False)])
     def test_the_mode_of_commit_is_told_in_patronis_words(self, declared: str, told: object) -> None:
-        assert (
-            patroni_config(spec(postgresSynchronousMode=declared).postgres)["bootstrap"]["dcs"]["synchronous_mode"]
-            == told
-        )
+        made = spec(postgresSynchronousMode=declared, witness="on" if declared == "quorum" else "off").postgres
+        assert patroni_config(made)["bootstrap"]["dcs"]["synchronous_mode"] == told
+
+    def test_a_standby_asks_at_the_latch_only_where_a_witness_may_set_it(self) -> None:
+        told = {"restore_command": "/opt/hms/latch-wait"}
+        assert patroni_config(spec().postgres)["postgresql"]["recovery_conf"] == told
+        assert "recovery_conf" not in patroni_config(spec(witness="off").postgres)["postgresql"]
 
     def test_the_timers_are_those_declared(self) -> None:
         dcs = patroni_config(spec(patroniTtlSeconds=30, patroniLoopWaitSeconds=2).postgres)["bootstrap"]["dcs"]

@@ -85,6 +85,7 @@ def test_every_bad_value_is_reported_at_once_by_key_value_and_bound() -> None:
         ),
         ({"redisMinReplicasToWrite": 3}, "redisMinReplicasToWrite: 3 is not below redisNodes 3"),
         ({"postgresMembers": 1}, "postgresSynchronousMode: 'quorum' needs 3 postgresMembers, not 1"),
+        ({"postgresSynchronousMode": "on"}, "witness: 'on' needs postgresSynchronousMode 'quorum', not 'on'"),
         ({"sentinels": 4, "sentinelQuorum": 3}, "sentinels: 4 is not odd"),
         ({"apiServerCidr": "everywhere"}, "apiServerCidr: 'everywhere'"),
     ],

@@ -186,7 +186,8 @@ def _witness(state: State, index: int, rules: Rules) -> Iterator[Step]:
 
 
 def _decided(standby: Standby, name: str, decide: Decide) -> tuple[Action, ...]:
-    fence = Fence(_vote(standby.latch), stopped=standby.receiver == STOPPED, told=standby.told)
+    waits = standby.receiver == NONE and standby.latch is not None  # one that had passed the latch is PASSED
+    fence = Fence(_vote(standby.latch), stopped=standby.receiver == STOPPED or waits, told=standby.told)
     return _choices(standby.seen, fence, name, decide)
 
 

@@ -1,0 +1,107 @@
+"""Is the leader silent? Its Patroni is asked, and where that is slow to answer its Postgres beside it.
+
+A TCP connect proves nothing, since the kernel of a frozen process accepts it: Patroni must answer its `/liveness`, or
+Postgres an SSLRequest, which costs it one byte and no session. Only when neither does, several times in a row, is the
+leader silent; a Patroni that hangs over a Postgres that serves is left to Patroni, and so is the reverse.
+"""
+
+import asyncio
+import contextlib
+import struct
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+SSL_REQUEST = struct.pack("!II", 8, 80877103)  # PostgreSQL's manual, "Message Formats"
+HEDGE_SHARE = 0.25
+"""After this part of its patience a probe of Patroni asks Postgres too: at rest no server process is forked for us."""
+
+
+async def patroni_answers(host: str, port: int) -> bool:
+    """Tell whether a Patroni says anything at all, be it that it is not well; `OSError` where it cannot."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /liveness HTTP/1.0\r\n\r\n")
+        return (await reader.read(1)) == b"H"
+    finally:
+        _drop(writer)
+
+
+async def postgres_answers(host: str, port: int) -> bool:
+    """Tell whether a postmaster answers an SSLRequest; `OSError` where it cannot."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(SSL_REQUEST)
+        return await reader.read(1) in {b"S", b"N"}
+    finally:
+        _drop(writer)
+
+
+def _drop(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one probe found: whether anyone answered, and whether this process was late itself, which proves nothing."""
+
+    answered: bool
+    late: bool
+
+
+async def probe(host: str, patroni_port: int, postgres_port: int, patience_seconds: float) -> Probe:
+    """Ask the leader once. It is over at the first answer, when both have refused, or when patience ends."""
+    began = time.monotonic()
+    first = asyncio.ensure_future(_answers(patroni_answers(host, patroni_port)))
+    both = {first}
+    try:
+        done, _ = await asyncio.wait(both, timeout=patience_seconds * HEDGE_SHARE)
+        if not (done and first.result()):
+            both.add(asyncio.ensure_future(_answers(postgres_answers(host, postgres_port))))
+        waiting = {task for task in both if not task.done()}
+        while waiting and not any(task.done() and task.result() for task in both):
+            left = patience_seconds - (time.monotonic() - began)
+            done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+        answered = any(task.done() and task.result() for task in both)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    # Who was not running when an answer came, or when its patience ended, knows nothing of the other.
+    late = time.monotonic() - began > patience_seconds * 1.5
+    return Probe(answered, late)
+
+
+async def _answers(asked: Awaitable[bool]) -> bool:
+    try:
+        return await asked
+    except OSError:
+        return False
+
+
+class Suspicion:
+    """Counts a leader's failed probes in a row. Another leader, or a new term, begins anew."""
+
+    def __init__(self, failures: int) -> None:
+        self._failures = failures
+        self._of: tuple[str, str] | None = None
+        self._failed = 0
+        self._trusted = True
+
+    def begin(self, leader: str, term: str, *, silent: bool = False) -> None:
+        """Begin with a leader and its term, if another is counted; `silent`: it is suspected until it answers."""
+        if self._of != (leader, term):
+            self._of, self._failed = (leader, term), self._failures if silent else 0
+
+    def count(self, leader: str, term: str, found: Probe) -> None:
+        """Count a probe of this leader in this term; one of another, or of a witness that was late, is nothing."""
+        if self._of != (leader, term) or (found.late and not found.answered):
+            return
+        self._failed = 0 if found.answered else self._failed + 1
+
+    def suspects(self, leader: str, term: str) -> bool:
+        """Tell whether this leader is silent in this term."""
+        return self._of == (leader, term) and self._failed >= self._failures

@@ -1,0 +1,202 @@
+"""The shell around the core: it brings news, asks the leader, and does what the core decides, one thing at a time."""
+
+import asyncio
+import json
+import time
+from typing import Any, NoReturn
+
+from witness.core import Action, Clear, Publish, Raise, Record, Release, Suspect, Take, Vote, Withdraw, decide
+from witness.fence import Standby
+from witness.kube import Kube, KubeError, StatusError
+from witness.metrics import Metrics
+from witness.probe import Suspicion, probe
+from witness.record import leader_address, patch_of, read_record, seal_of
+from witness.settings import Settings
+
+LABELS = "application%3Dpatroni%2Ccluster-name%3D{scope}"  # Patroni's own, on every object that it keeps
+WATCH_SECONDS = 300
+AGAIN_SECONDS = 0.5
+FENCED_POLL_SECONDS = 0.01
+"""How often the kernel is asked while fenced: a pending SIGTERM sends no news."""
+REST_POLL_SECONDS = 2.0
+CONFLICT = 409
+
+
+def say(step: str, **about: object) -> None:
+    """Write a step to the log, a JSON object a line. `monotonic` is in seconds, the clock of durations."""
+    print(json.dumps({"step": step, "at": time.time(), "monotonic": time.monotonic(), **about}), flush=True)
+
+
+class Witness:
+    """One witness: the last it saw of the two objects, its suspicion, its standby."""
+
+    def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._metrics = metrics
+        self._objects: dict[str, dict[str, Any]] = {}
+        self._news = asyncio.Event()
+        self._suspicion = Suspicion(settings.failures)
+        self._standby = Standby(settings.home, settings.data, settings.sockets, settings.postgres_port, say)
+        self._latched_at = time.monotonic()
+        self._suspected: tuple[str, str] | None = None
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        latch = self._standby.latch
+        if latch is not None:
+            # Whoever wrote the latch had found that leader silent; three probes of our own may find otherwise.
+            self._suspicion.begin(latch.leader, latch.term, silent=True)
+            say("latch found", vote=latch._asdict())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._probe())
+            tasks.create_task(self._decide())
+
+    # News
+
+    async def _watch(self) -> NoReturn:
+        while True:
+            try:
+                await self._follow()
+            except (KubeError, StatusError, ValueError, KeyError) as error:
+                self._metrics.add("errors")
+                say("watch ended", error=str(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
+        selector = LABELS.format(scope=self._settings.scope)
+        listed = await self._kube.read("endpoints", selector)
+        for item in listed["items"]:
+            self._learn(item)
+        async for event in self._kube.watch(
+            "endpoints", selector, listed["metadata"]["resourceVersion"], WATCH_SECONDS
+        ):
+            if event["type"] == "ERROR":
+                raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
+            if event["type"] in {"ADDED", "MODIFIED"}:
+                self._learn(event["object"])
+
+    def _learn(self, item: dict[str, Any]) -> None:
+        """Keep an object, unless a later version of it is known: the versions of one object are numbers that grow."""
+        name, known = item["metadata"]["name"], self._objects.get(item["metadata"]["name"])
+        if known is None or int(item["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"]):
+            self._objects[name] = item
+            self._news.set()
+
+    def _record(self) -> Record | None:
+        scope = self._settings.scope
+        leader, sync = self._objects.get(scope), self._objects.get(f"{scope}-sync")
+        return None if leader is None or sync is None else read_record(leader, sync, self._settings.members)
+
+    # Suspicion
+
+    async def _probe(self) -> NoReturn:
+        period, patience = self._settings.period_ms / 1000, self._settings.patience_ms / 1000
+        while True:
+            began = time.monotonic()
+            record = self._record()
+            if record is not None and record.leader is not None and record.leader != self._settings.member:
+                await self._probe_leader(record.leader, record.term, patience)
+            await asyncio.sleep(max(period - (time.monotonic() - began), 0))
+
+    async def _probe_leader(self, leader: str, term: str, patience: float) -> None:
+        address = leader_address(self._objects[self._settings.scope])
+        if not address:
+            return
+        self._suspicion.begin(leader, term)
+        found = await probe(address, self._settings.patroni_port, self._settings.postgres_port, patience)
+        self._metrics.add("probes", "answered" if found.answered else "late" if found.late else "silent")
+        self._suspicion.count(leader, term, found)
+        suspected = (leader, term) if self._suspicion.suspects(leader, term) else None
+        if suspected != self._suspected:
+            self._suspected = suspected
+            self._news.set()
+            if suspected is not None:
+                self._metrics.add("suspicions")
+                say("suspects", leader=leader, term=term)
+
+    # Decision
+
+    async def _decide(self) -> NoReturn:
+        while True:
+            latched = self._standby.latch is not None
+            poll = FENCED_POLL_SECONDS if latched else REST_POLL_SECONDS
+            try:
+                async with asyncio.timeout(poll):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            self._metrics.came_round()
+            record = self._record()
+            while record is not None and await self._step(record):
+                record = self._record()
+
+    async def _step(self, record: Record) -> bool:
+        """Decide once and act; return whether to decide again at once."""
+        fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
+        gives_up = time.monotonic() - self._latched_at > self._settings.gives_up_ms / 1000
+        suspects = record.leader is not None and self._suspicion.suspects(record.leader, record.term)
+        action = decide(self._settings.member, record, fence, suspects=suspects, gives_up=gives_up)
+        return action is not None and await self._act(action)
+
+    async def _act(self, action: Action) -> bool:
+        match action:
+            case Raise(vote):
+                return await self._raise(vote)
+            case Release():
+                self._standby.release()
+                self._metrics.add("releases")
+                self._metrics.fenced(time.monotonic() - self._latched_at)
+                say("released")
+                return True
+            case Take():
+                return await self._take(action)
+            case Suspect() | Clear() | Publish() | Withdraw():
+                name, body = patch_of(action, self._settings.member, self._settings.scope)
+                return await self._write(action, "endpoints", name, body)
+
+    async def _raise(self, vote: Vote) -> bool:
+        if self._standby.latch != vote:
+            self._latched_at = time.monotonic()
+            self._metrics.add("fences")
+        stopped = await self._standby.fence(vote, leader_address(self._objects[self._settings.scope]))
+        say("fenced" if stopped else "latched", vote=vote._asdict())
+        return stopped
+
+    async def _take(self, action: Take) -> bool:
+        """Seal the `sync` object, then free the key. The dead member's status goes first: the race would ask it."""
+        seal = seal_of(action, self._settings.scope, f"{self._settings.member} {time.time_ns()}")
+        gone = {"metadata": {"annotations": {"status": None}}}
+        if not await self._write(action, "endpoints", *seal):
+            return False
+        try:
+            await self._kube.patch("pods", action.leader, gone)
+        except (KubeError, StatusError) as error:
+            # The race is slower for it, and as safe.
+            say("status stays", member=action.leader, error=str(error))
+        name, body = patch_of(action, self._settings.member, self._settings.scope)
+        return await self._write(action, "endpoints", name, body)
+
+    async def _write(self, action: Action, kind: str, name: str, body: dict[str, Any]) -> bool:
+        """Write; what then stands is the next record. A conflict waits for the news that made it."""
+        step = type(action).__name__.lower()
+        try:
+            item = await self._kube.patch(kind, name, body)
+        except StatusError as error:
+            self._metrics.add("conflicts" if error.status == CONFLICT else "errors")
+            say("refused", action=step, object=name, error=str(error))
+            if error.status != CONFLICT:
+                await asyncio.sleep(AGAIN_SECONDS)
+            return False
+        except KubeError as error:
+            self._metrics.add("errors")
+            say("unanswered", action=step, object=name, error=str(error))
+            return False
+        say(step, object=name, version=item["metadata"]["resourceVersion"])
+        counted = {"publish": "votes", "withdraw": "withdrawals", "take": "keys_taken"}.get(step)
+        if counted and name == self._settings.scope:
+            self._metrics.add(counted)
+        self._learn(item)
+        return True

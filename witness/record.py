@@ -1,0 +1,120 @@
+"""The API's two objects as the core's `Record`, and its actions as patches. Pure.
+
+Patroni keeps the leader's key as annotations of the Endpoints `<scope>` and the synchronous set as those of
+`<scope>-sync`; the names are those of `patroni/dcs/kubernetes.py` (4.0). Suspicions and votes are annotations of the
+first, under a prefix of our own, which Patroni leaves alone.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from witness.core import Action, Clear, Mark, Publish, Record, Suspect, Sync, Take, Vote, Withdraw
+
+PREFIX = "witness.hms/"
+SUSPECTS = f"{PREFIX}suspects-"
+VOTE = f"{PREFIX}vote-"
+SEAL = f"{PREFIX}seal"
+
+Object = Mapping[str, Any]
+
+
+class Patch(NamedTuple):
+    """A merge patch of the Endpoints `name`; one with a `resourceVersion` succeeds on that version alone."""
+
+    name: str
+    body: dict[str, Any]
+
+
+def leader_address(leader: Object) -> str:
+    """Return where the leader answers, as Patroni wrote it into its Endpoints; empty if it is not there."""
+    for subset in leader.get("subsets") or ():
+        for address in subset.get("addresses") or ():
+            return str(address.get("ip", ""))
+    return ""
+
+
+def read_record(leader: Object, sync: Object, members: frozenset[str]) -> Record:
+    """Return the core's view of the two objects. What cannot be read counts as absent, which never lets more happen."""
+    notes = _annotations(leader)
+    marks = {name.removeprefix(VOTE): mark for name, value in notes.items()
+             if name.startswith(VOTE) and (mark := _mark(value)) is not None}  # fmt: skip
+    return Record(
+        version=_version(leader),
+        leader=notes.get("leader") or None,
+        term=notes.get("acquireTime", ""),
+        renewal=notes.get("renewTime", ""),
+        suspects={name.removeprefix(SUSPECTS): value for name, value in notes.items() if name.startswith(SUSPECTS)},
+        marks=marks,
+        sync=_sync(sync, members),
+        members=members,
+    )
+
+
+def patch_of(action: Action, me: str, scope: str) -> Patch:
+    """Return what an action writes on the leader's object; `ValueError` for one that writes nothing there."""
+    match action:
+        case Suspect(version, term):
+            return _patch(scope, version, {f"{SUSPECTS}{me}": term})
+        case Clear(version):
+            return _patch(scope, version, {f"{SUSPECTS}{me}": None})
+        case Publish(version, vote):
+            return _patch(scope, version, {f"{VOTE}{me}": encode_vote(vote)})
+        case Withdraw(version, vote):
+            return _patch(scope, version, {f"{VOTE}{me}": encode_vote(vote, withdrawn=True)})
+        case Take(version, _, _):
+            # As Patroni gives its own key up. Without `failsafe` the race does not ask whom that names.
+            patch = _patch(scope, version, {"leader": None, "failsafe": None})
+            return Patch(scope, {**patch.body, "subsets": []})
+        case _:
+            raise ValueError(f"{action}: writes nothing")
+
+
+def seal_of(take: Take, scope: str, nonce: str) -> Patch:
+    """Return the write to the `sync` object before a take; `nonce` is new each time, or it would be no write."""
+    return _patch(f"{scope}-sync", take.sync_version, {SEAL: nonce})
+
+
+def encode_vote(vote: Vote, *, withdrawn: bool = False) -> str:
+    """Return a vote as text, as an annotation and the latch have it."""
+    return json.dumps({**vote._asdict(), "withdrawn": withdrawn} if withdrawn else vote._asdict())
+
+
+def decode_vote(text: str) -> Vote | None:
+    """Return the vote that a text holds, or None."""
+    mark = _mark(text)
+    return None if mark is None else mark.vote
+
+
+def _patch(name: str, version: str, annotations: dict[str, str | None]) -> Patch:
+    return Patch(name, {"metadata": {"resourceVersion": version, "annotations": annotations}})
+
+
+def _annotations(thing: Object) -> dict[str, str]:
+    return thing.get("metadata", {}).get("annotations") or {}
+
+
+def _version(thing: Object) -> str:
+    return str(thing.get("metadata", {}).get("resourceVersion", ""))
+
+
+def _mark(text: str) -> Mark | None:
+    try:
+        said = json.loads(text)
+        vote = Vote(str(said["leader"]), str(said["term"]), str(said["renewal"]))
+        return Mark(vote, withdrawn=bool(said.get("withdrawn", False)))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _sync(sync: Object, members: frozenset[str]) -> Sync:
+    """Read Patroni's `sync` record; where it has no quorum, one that no votes can reach."""
+    notes = _annotations(sync)
+    voters = frozenset(name for name in notes.get("sync_standby", "").split(",") if name)
+    quorum = notes.get("quorum", "")
+    return Sync(
+        version=_version(sync),
+        leader=notes.get("leader") or None,
+        voters=voters,
+        quorum=int(quorum) if quorum.isascii() and quorum.isdigit() else len(members),
+    )
