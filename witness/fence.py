@@ -137,7 +137,7 @@ class Standby:
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(3.0):
                 out, _ = await asked.communicate()
         except TimeoutError:
             asked.kill()
