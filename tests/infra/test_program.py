@@ -232,19 +232,6 @@ class TestAvailability:
         scaler = recording.one("HorizontalPodAutoscaler", "app")["spec"]
         assert scaler["minReplicas"] == app["replicas"] <= scaler["maxReplicas"]
 
-    def test_a_witness_shares_its_members_processes_user_and_volume_and_nothing_else(self, recording: Recording) -> None:
-        pod = recording.one("StatefulSet", "postgres")["spec"]["template"]["spec"]
-        postgres, witness = pod["containers"]
-        assert pod["shareProcessNamespace"] is True
-        assert witness["image"] == postgres["image"]
-        assert {mount["name"] for mount in witness["volumeMounts"]} == {"data", "socket"}
-        assert witness["resources"]["limits"]["memory"] == "48Mi"
-
-    def test_without_witnesses_members_are_as_they_were(self) -> None:
-        pod = recorded(spec(witness="off")).one("StatefulSet", "postgres")["spec"]["template"]["spec"]
-        assert [container["name"] for container in pod["containers"]] == ["postgres"]
-        assert "shareProcessNamespace" not in pod
-
     def test_the_primary_is_patronis_to_name(self, recording: Recording) -> None:
         assert "selector" not in recording.one("Service", "postgres")["spec"]
         assert not recording.of("Endpoints", "EndpointSlice")

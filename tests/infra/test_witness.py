@@ -1,0 +1,30 @@
+"""The witness as a cluster would get it."""
+
+from tests.infra.recording import recorded
+from tests.stack.settings import spec
+
+
+def test_it_shares_its_members_processes_image_and_volume_and_has_no_secret() -> None:
+    pod = recorded(spec()).one("StatefulSet", "postgres")["spec"]["template"]["spec"]
+    postgres, witness = pod["containers"]
+    assert pod["shareProcessNamespace"] is True
+    assert witness["image"] == postgres["image"]
+    assert {mount["name"] for mount in witness["volumeMounts"]} == {"data", "socket"}
+    assert witness["securityContext"] == postgres["securityContext"]
+
+
+def test_it_is_told_who_the_members_are() -> None:
+    (_, witness) = recorded(spec(postgresMembers=5)).one("StatefulSet", "postgres")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    told = {entry["name"]: entry.get("value") for entry in witness["env"]}
+    assert told["WITNESS_MEMBERS"] == "postgres-0 postgres-1 postgres-2 postgres-3 postgres-4"
+    assert told["WITNESS_SCOPE"] == "postgres"
+
+
+def test_without_it_members_are_as_they_were() -> None:
+    made = recorded(spec(witness="off"))
+    pod = made.one("StatefulSet", "postgres")["spec"]["template"]["spec"]
+    assert [container["name"] for container in pod["containers"]] == ["postgres"]
+    assert "shareProcessNamespace" not in pod
+    assert [c.name for c in made.inventory.workload("postgres").containers] == ["postgres"]

@@ -1,0 +1,93 @@
+"""What the API's objects say, and what an action writes there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from witness.core import Clear, Mark, Publish, Raise, Release, Suspect, Sync, Take, Vote, Withdraw
+from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of
+
+MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
+VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
+
+
+def thing(version: str, subsets: object = None, **annotations: str) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": version, "annotations": annotations}, "subsets": subsets}
+
+
+def leader(**annotations: str) -> dict[str, Any]:
+    written = {"leader": VOTE.leader, "acquireTime": VOTE.term, "renewTime": VOTE.renewal, "optime": "1"}
+    made = thing("41", [{"addresses": [{"ip": "10.0.0.7"}], "ports": []}])
+    made["metadata"]["annotations"] = {**written, **annotations}
+    return made
+
+
+SYNC = thing("40", leader="postgres-0", sync_standby="postgres-1,postgres-2", quorum="1")
+
+
+def test_a_record_is_what_patroni_and_the_witnesses_wrote() -> None:
+    votes = {
+        "witness.hms/vote-postgres-1": encode_vote(VOTE),
+        "witness.hms/vote-postgres-2": encode_vote(VOTE, withdrawn=True),
+    }
+    found = read_record(leader(**votes, **{"witness.hms/suspects-postgres-2": VOTE.term}), SYNC, MEMBERS)
+    assert (found.version, found.leader, found.lease) == ("41", "postgres-0", VOTE)
+    assert found.suspects == {"postgres-2": VOTE.term}
+    assert found.marks == {"postgres-1": Mark(VOTE), "postgres-2": Mark(VOTE, withdrawn=True)}
+    assert found.sync == Sync("40", "postgres-0", frozenset({"postgres-1", "postgres-2"}), 1)
+
+
+def test_a_free_key_is_nobodys_and_its_last_term_is_kept() -> None:
+    free = leader()
+    del free["metadata"]["annotations"]["leader"]
+    found = read_record(free, SYNC, MEMBERS)
+    assert (found.leader, found.lease, found.term) == (None, None, VOTE.term)
+
+
+@pytest.mark.parametrize("quorum", [{}, {"quorum": "many"}, {"quorum": ""}])
+def test_without_a_quorum_no_votes_are_enough(quorum: dict[str, str]) -> None:
+    sync = thing("40", leader="postgres-0", sync_standby="postgres-1,postgres-2", **quorum)
+    assert read_record(leader(), sync, MEMBERS).sync.quorum == len(MEMBERS)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"leader": "a"}', "null"])
+def test_a_vote_that_cannot_be_read_is_none(text: str) -> None:
+    assert decode_vote(text) is None
+    assert read_record(leader(**{"witness.hms/vote-postgres-1": text}), SYNC, MEMBERS).marks == {}
+
+
+def test_an_object_without_annotations_or_addresses_says_nothing() -> None:
+    empty = {"metadata": {"resourceVersion": "1"}, "subsets": None}
+    assert read_record(empty, empty, MEMBERS).leader is None
+    assert leader_address(empty) == ""
+    assert leader_address(leader()) == "10.0.0.7"
+
+
+def test_a_write_names_the_version_that_it_was_decided_on() -> None:
+    vote_key = "witness.hms/vote-postgres-1"
+    for action, key, value in (
+        (Suspect("41", VOTE.term), "witness.hms/suspects-postgres-1", VOTE.term),
+        (Clear("41"), "witness.hms/suspects-postgres-1", None),
+        (Publish("41", VOTE), vote_key, encode_vote(VOTE)),
+        (Withdraw("41", VOTE), vote_key, encode_vote(VOTE, withdrawn=True)),
+    ):
+        name, body = patch_of(action, "postgres-1", "postgres")
+        assert name == "postgres"
+        assert body == {"metadata": {"resourceVersion": "41", "annotations": {key: value}}}
+
+
+def test_a_take_frees_the_key_as_patroni_does_after_a_seal_of_the_sync_object() -> None:
+    take = Take("41", "40", "postgres-0")
+    name, body = patch_of(take, "postgres-1", "postgres")
+    assert (name, body["subsets"]) == ("postgres", [])
+    assert body["metadata"] == {"resourceVersion": "41", "annotations": {"leader": None, "failsafe": None}}
+    name, body = seal_of(take, "postgres", "once")
+    assert (name, body["metadata"]["resourceVersion"]) == ("postgres-sync", "40")
+    assert json.dumps(body) != json.dumps(seal_of(take, "postgres", "twice").body)
+
+
+@pytest.mark.parametrize("action", [Raise(VOTE), Release()])
+def test_what_is_done_on_the_standby_writes_nothing(action: Raise | Release) -> None:
+    with pytest.raises(ValueError, match="writes nothing"):
+        patch_of(action, "postgres-1", "postgres")
