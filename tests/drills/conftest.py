@@ -1,7 +1,5 @@
 """Engines that live as long as a test module."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drills.wire import AppSettings, PostgresSettings, RedisSettings, Settings, WriterName
-from tests.drills.engines import PASSWORD, PostgresServer, RedisServer, free_port, until
+from tests.drills.engines import PASSWORD, PostgresServer, RedisServer, free_port, postgres_folder, until
 
 PRIMARY, REPLICA = "127.0.0.2", "127.0.0.3"
 
@@ -24,11 +22,8 @@ class PostgresPair:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Make a directory that the user postgres may enter, which pytest's own are not."""
-    made = Path(tempfile.mkdtemp(prefix="hms-drills-"))
-    made.chmod(0o777)
-    yield made
-    shutil.rmtree(made)
+    with postgres_folder() as made:
+        yield made
 
 
 @pytest.fixture

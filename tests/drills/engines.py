@@ -4,8 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -27,6 +29,17 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> No
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.02)
+
+
+@contextmanager
+def postgres_folder() -> Iterator[Path]:
+    """Make a directory that the user postgres may enter, which pytest's own are not, and remove it."""
+    made = Path(tempfile.mkdtemp(prefix="hms-postgres-"))
+    made.chmod(0o777)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 def postgres_tool(name: str) -> str:

@@ -22,6 +22,7 @@ from smoke.network import (
 from smoke.postgres import parse_answers, parse_members, question_script, same_setting
 from smoke.redis import USERS, node_script, parse_pairs, parse_role, parse_sections, parse_users
 from smoke.stack import secret_paths
+from smoke.witness import parse_metrics
 from tests.smoke.inventory import inventory_with
 
 PSQL = """@setting wal_level
@@ -258,3 +259,11 @@ def test_all_that_disagrees_is_told_at_once() -> None:
 def test_a_test_that_checks_nothing_fails() -> None:
     with pytest.raises(AssertionError, match="nothing was checked"):
         Checks(lambda _check: None).conclude()
+
+
+def test_a_witness_counts_by_name_and_label() -> None:
+    counted = 'witness_probes_total{found="answered"} 12\nwitness_fences_total 0\nwitness_fenced_seconds_total 0.5\n'
+    text = "# HELP x y\n" + counted
+    assert parse_metrics(text) == {"probes.answered": 12.0, "fences": 0.0, "fenced_seconds": 0.5}
+    with pytest.raises(ValueError, match="no counter"):
+        parse_metrics("404")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.drills.engines import as_postgres, postgres_tool, until
+from tests.drills.engines import as_postgres, postgres_folder, postgres_tool, until
 from tests.witness.pair import LATCH_WAIT, OTHER, VOTE, Pair
 from witness.core import Fence, Vote
 from witness.fence import LATCH
@@ -16,18 +16,14 @@ pytestmark = pytest.mark.fault
 
 
 @pytest.fixture
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
-    # Postgres' own user must reach what is in it.
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
-    folder.chmod(0o777)
-    made = Pair(folder)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+def pair() -> Iterator[Pair]:
+    with postgres_folder() as folder:
+        made = Pair(folder)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
 
 
 def test_a_fenced_standby_confirms_nothing_and_goes_on_when_released(pair: Pair) -> None:
