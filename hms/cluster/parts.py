@@ -291,8 +291,6 @@ def kube_proxy_config(settings: Settings, number: int) -> str:
         "mode": "nftables",
         "clusterCIDR": str(settings.addresses.pods),
         "hostnameOverride": node_name(number),
-        # Nobody else writes to its table: what is to change is a change of Services.
-        "nftables": {"syncPeriod": "10m"},
         # The table's size is the host's, for all network namespaces: not a node's to set.
         "conntrack": {"maxPerCore": 0},
         "healthzBindAddress": "127.0.0.1:10256",
