@@ -8,9 +8,9 @@
     steady         all members back, replicas level, every write of the writers acknowledged from here on
 
 Invariants: a phase whose event nobody saw is not there; nothing is guessed or put at zero. Each is in seconds after the
-fault, and an event from before the fault is never one. Sources are asked again and again (the drills' observer, every
-0.1 to 0.2 s) or tell of themselves: a phase is seen late by that much, never early. So the order of two phases that are
-closer than that tells nothing.
+fault, and an event from before the fault is never one. Sources are asked again and again (the drills' observer, who
+leads every 0.2 s, and all of them as soon as something is not steady) or tell of themselves: a phase is seen late by
+that much, never early. So the order of two phases that are closer than that tells nothing.
 """
 
 import re

@@ -9,7 +9,6 @@ from pulumi_kubernetes.core.v1 import (
     EmptyDirVolumeSourceArgs,
     EnvVarArgs,
     EnvVarSourceArgs,
-    ExecActionArgs,
     HTTPGetActionArgs,
     KeyToPathArgs,
     ObjectFieldSelectorArgs,
@@ -151,18 +150,6 @@ def http_probe(path: str, port: int, *, period_seconds: int, timeout_seconds: in
     """Return a probe by HTTP."""
     return ProbeArgs(
         http_get=HTTPGetActionArgs(path=path, port=port),
-        period_seconds=period_seconds,
-        timeout_seconds=timeout_seconds,
-        failure_threshold=failures,
-    )
-
-
-def exec_probe(
-    command: Sequence[str], *, period_seconds: int, timeout_seconds: int = 3, failures: int = 3
-) -> ProbeArgs:
-    """Return a probe that runs a program in the container."""
-    return ProbeArgs(
-        exec_=ExecActionArgs(command=list(command)),
         period_seconds=period_seconds,
         timeout_seconds=timeout_seconds,
         failure_threshold=failures,

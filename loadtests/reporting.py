@@ -24,6 +24,7 @@ from hms.evidence import LoadRun
 from loadtests.account import LatestRecords
 from loadtests.options import StreamOptions, add_arguments, stream_options
 from loadtests.plan import RESULT_MARKER
+from loadtests.reach import await_reach
 from loadtests.recorder import Recorder, WorkerRecord
 
 REPORT_KEY = "hms_load"
@@ -181,6 +182,8 @@ def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
 
 def _wire_worker(environment: Environment, book: StreamBook) -> None:
     def begin(**_: Any) -> None:
+        if environment.host and not await_reach(environment.host):
+            logger.warning("the app is not reached on every connection; the load begins all the same")
         book.begin()
 
     def report(client_id: str, data: dict[str, Any], **_: Any) -> None:

@@ -24,9 +24,12 @@ from drills.resp import RedisConnection, ReplyError
 from drills.wire import Effective, Message, PostgresState, RedisState, Seen, Settings, State, short_name
 
 PATIENCE_SECONDS = 1.0
-# Patroni answers each question with a query of its own: asked too often, it competes with what it is there for.
-CALM_SECONDS = 0.2
+CALM_SECONDS = 0.6
+WATCHFUL_SECONDS = 0.2
+"""For who leads, whom a fault strikes first; as soon as one thing is not steady, for all."""
 ALERT_SECONDS = 0.1
+"""For Redis and its Sentinels, while something is not steady. Patroni answers each question with a thread and a query
+of its own: asked that often, it competes with the failover that it is asked about."""
 HEARTBEAT_SECONDS = 0.5
 EFFECTIVE_SECONDS = 20.0
 
@@ -67,7 +70,7 @@ class Observer:
             name = short_name(member)
             before, self._members[name] = self._members[name], answer
             self._see("patroni", postgres_changes(name, before, answer))
-            await self._pause()
+            await self._pause(leads=answer is not None and answer.role == "primary", alert_seconds=WATCHFUL_SECONDS)
 
     async def _watch_redis(self, node: str) -> None:
         asker = Asker(self._open, node, self._settings.redis.port, ask_redis)
@@ -76,7 +79,7 @@ class Observer:
                 answer = await asker.answer()
                 before, self._nodes[node] = self._nodes[node], answer
                 self._see("redis", redis_changes(node, before, answer))
-                await self._pause()
+                await self._pause(leads=answer is not None and answer.role == "master")
 
     async def _watch_sentinel(self, sentinel: str) -> None:
         settings = self._settings.redis
@@ -91,7 +94,7 @@ class Observer:
                 before, self._views[sentinel] = self._views[sentinel], answer
                 if before is not None and answer is None:
                     self._see("sentinel", [f"{sentinel}: does not answer"])
-                await self._pause()
+                await self._pause(leads=False)
 
     async def _listen(self, sentinel: str) -> None:
         """Tell what a Sentinel publishes (`+sdown`, `+promoted-slave`, `+switch-master`, ...)."""
@@ -138,9 +141,10 @@ class Observer:
             self._told = now
             self._emit(State(at_ns=time.monotonic_ns(), postgres=now[0], redis=now[1]))
 
-    async def _pause(self) -> None:
+    async def _pause(self, *, leads: bool, alert_seconds: float = ALERT_SECONDS) -> None:
         calm = self._told is not None and self._told[0].steady and self._told[1].steady
-        await asyncio.sleep(CALM_SECONDS if calm else ALERT_SECONDS)
+        calm_seconds = WATCHFUL_SECONDS if leads else CALM_SECONDS
+        await asyncio.sleep(calm_seconds if calm else alert_seconds)
 
 
 class Asker(Generic[T]):

@@ -6,7 +6,7 @@ from typing import Literal
 import psycopg
 
 from drills.pg import PostgresConnection
-from drills.reader.target import Found, Newest, failed
+from drills.reader.target import SEARCH_PAUSE_SECONDS, Found, Newest, failed
 from drills.wire import PostgresSettings
 from drills.writer.postgres import ATTEMPT_SECONDS
 from drills.writer.primary import Primary
@@ -33,7 +33,10 @@ class PostgresReader:
         self._kind = PostgresConnection if name == "postgres-primary" else ReplicaConnection
         self._password = Path(settings.password_file).read_text().strip()
         self._prefix = ""
-        self._member = Primary(settings.members, self._dial, lanes=2, attempt_seconds=ATTEMPT_SECONDS)
+        self._member = Primary(
+            settings.members, self._dial,
+            lanes=2, attempt_seconds=ATTEMPT_SECONDS, pause_seconds=SEARCH_PAUSE_SECONDS,
+        )  # fmt: skip
 
     async def _dial(self, member: str) -> PostgresConnection:
         return await self._kind.open(member, self._settings, password=self._password)

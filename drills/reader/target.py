@@ -6,6 +6,9 @@ from typing import Protocol
 
 from hms.evidence import ReaderName
 
+SEARCH_PAUSE_SECONDS = 0.1
+"""Between two questions while a reader's member is searched for. A writer, whose gap is measured, asks more often."""
+
 Newest = Callable[[], int]
 """The number of the newest write of the reader's writer that is acknowledged; -1 while there is none."""
 

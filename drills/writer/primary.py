@@ -22,13 +22,17 @@ class Connection(Protocol):
 
 C = TypeVar("C", bound=Connection)
 
+LONGEST_PAUSE_SECONDS = 0.2
+"""Between two attempts to dial a member that refuses: one that starts answers each with a handshake and a process."""
+
 
 class Primary(Generic[C]):
     """A few connections to the member that takes writes.
 
     When one breaks, or the member says that it takes no writes, all of them are given up and every member is dialled
-    at once; each that answers is asked again and again on the same connection, each that does not is dialled again, and
-    the first that takes writes wins. No directory (a Service, a Sentinel) has to learn of a failover first.
+    at once; each that answers is asked again and again on the same connection, each that does not is dialled again,
+    after a pause that grows, and the first that takes writes wins. No directory (a Service, a Sentinel) has to learn of
+    a failover first.
     """
 
     def __init__(
@@ -161,12 +165,15 @@ class Primary(Generic[C]):
             self._seek()
 
     async def _until_writable(self, member: str) -> C:
+        pause_seconds = self._pause_seconds
         while True:
             try:
                 connection = await within(self._attempt_seconds, self._dial(member))
             except OSError:
-                await asyncio.sleep(self._pause_seconds)
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
                 continue
+            pause_seconds = self._pause_seconds
             try:
                 while not await within(self._attempt_seconds, connection.is_writable()):
                     await asyncio.sleep(self._pause_seconds)

@@ -121,6 +121,7 @@ class Machine:
                     "log": str(self.layout.log(self.name, part.name)),
                     "wait_for": part.wait_for,
                     "serves_host": part.serves_host,
+                    "environment": dict(part.environment),
                 }
                 for part in plan.parts
             ],

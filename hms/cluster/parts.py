@@ -22,13 +22,15 @@ STORAGE_CLASS = "hms-local"
 class Part:
     """One daemon of a machine. It starts once everything in `wait_for` answers: a `unix` path or a `tcp` address.
 
-    One that `serves_host` gets the machine's listening socket on the host as file descriptor `RELAY_FD`.
+    One that `serves_host` gets the machine's listening socket on the host as file descriptor `RELAY_FD`. `environment`
+    is added to the machine's own.
     """
 
     name: str
     argv: tuple[str, ...]
     wait_for: tuple[Mapping[str, Any], ...] = ()
     serves_host: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,12 @@ def kubelet_config(settings: Settings, number: int) -> str:
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": f"unix://{INSIDE / 'containerd.sock'}",
         "resolvConf": str(INSIDE / "resolv.conf"),
-        "nodeStatusUpdateFrequency": "2s",
+        # Looked at often, so that a node that was lost is Ready again soon; told only where it differs. Without the
+        # second line every look is a write, and wakes whoever watches nodes. Whether a node lives, its lease says.
+        "nodeStatusUpdateFrequency": "4s",
+        "nodeStatusReportFrequency": "5m",
+        # Nobody reads how full a volume is, and to find it out a node walks through all of them.
+        "volumeStatsAggPeriod": "-1s",
         "nodeLeaseDurationSeconds": 20,
         "serializeImagePulls": False,
         # Images come from outside and cannot be pulled again: never collect one.

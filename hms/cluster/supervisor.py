@@ -88,6 +88,7 @@ class Part:
         self.argv: list[str] = spec["argv"]
         self.serves_host: bool = spec["serves_host"]
         self.log: str = spec["log"]
+        self.environment: dict[str, str] = {**os.environ, **spec["environment"]}
         self.wait_for: list[Mapping[str, Any]] = list(spec["wait_for"])
         self.pid: int | None = None
         self.due_at = time.monotonic()
@@ -107,7 +108,9 @@ class Part:
         if self.serves_host:
             actions.append((os.POSIX_SPAWN_DUP2, LISTEN_FD, RELAY_FD))
         # A signal that stays blocked would be inherited; a daemon must get its own.
-        self.pid = os.posix_spawn(self.argv[0], self.argv, os.environ, setsid=True, setsigmask=(), file_actions=actions)
+        self.pid = os.posix_spawn(
+            self.argv[0], self.argv, self.environment, setsid=True, setsigmask=(), file_actions=actions
+        )
 
     def ended(self, status: int) -> None:
         """Note that the process is gone; it is started again after a pause."""

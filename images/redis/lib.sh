@@ -74,6 +74,14 @@ serving_primary() {
     (ask_all "$redis_port" ROLE $others) | awk '$2 == "master" { print $1; exit }'
 }
 
+# answer_kubelet KIND: for ever, and again whenever what answers has ended.
+answer_kubelet() {
+    while true; do
+        "${0%/*}/readiness" "$1" || true
+        sleep 1
+    done
+}
+
 # Run a server as a child, so that this script stays process 1, and wait for its end; sets `child` and `code`.
 run_child() {
     "$@" &

@@ -76,6 +76,12 @@ def test_a_node_gives_its_share_of_the_memory_and_asks_the_api_who_may(settings:
     assert config["cgroupRoot"] == "/hms-ci/node-2"
 
 
+def test_a_node_is_told_of_when_it_changes_and_not_at_every_look(settings: parts.Settings) -> None:
+    config = yaml.safe_load(text_of(parts.node(settings, 2), "kubelet.yaml"))
+
+    assert (config["nodeStatusUpdateFrequency"], config["nodeStatusReportFrequency"]) == ("4s", "5m")
+
+
 def test_pods_of_a_node_get_addresses_of_that_node(settings: parts.Settings) -> None:
     config = json.loads(text_of(parts.node(settings, 2), "10-pods.conflist"))
 

@@ -44,10 +44,12 @@ class Cluster:
     def __init__(self) -> None:
         self.members = {name: Member() for name in ("a", "b", "c")}
         self.members["a"].writable = True
+        self.dialled = 0
         self.primary = Primary(tuple(self.members), self.dial, lanes=2, attempt_seconds=0.05, pause_seconds=0.001)
 
     async def dial(self, name: str) -> Link:
         member = self.members[name]
+        self.dialled += 1
         if member.hangs:
             await asyncio.Event().wait()
         if not member.reachable:
@@ -111,6 +113,20 @@ def test_a_connection_in_use_when_its_member_was_distrusted_is_never_lent_again(
         cluster.primary.distrust(broken)
         cluster.primary.release(kept)
         assert kept.abandoned
+        assert (await cluster.take()).member == "b"
+        await cluster.primary.close()
+
+    run(scenario())
+
+
+def test_a_member_that_refuses_is_dialled_less_and_less_often() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        for member in cluster.members.values():
+            member.reachable = False
+        assert await cluster.primary.acquire(1.0) is None
+        assert 3 * 8 <= cluster.dialled <= 3 * 20  # 1, 2, 4 ... 128, then 200 ms; without that, a thousand
+        cluster.members["b"].reachable = cluster.members["b"].writable = True
         assert (await cluster.take()).member == "b"
         await cluster.primary.close()
 

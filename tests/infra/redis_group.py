@@ -13,9 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import httpx
 from redis import Redis, RedisError
 
 from hms.paths import project_root
+from infra.names import REDIS_READINESS_PORT
 from infra.redis_config import lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
 from tests.stack.settings import spec
 
@@ -189,6 +191,14 @@ class RedisGroup:
         with self.sentinel(number) as client:
             answer = client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", "hms")
             return str(answer[0]) if answer else "unknown"
+
+    def readiness(self, kind: Kind, number: int) -> tuple[int, str]:
+        """Return the status and the words that the kubelet is answered; 0 where nobody answers."""
+        try:
+            answer = httpx.get(f"http://{self.address(kind, number)}:{REDIS_READINESS_PORT}/", timeout=5)
+        except httpx.TransportError as error:
+            return 0, str(error)
+        return answer.status_code, answer.text.strip()
 
     def sentinel(self, number: int) -> Redis:
         return Redis(

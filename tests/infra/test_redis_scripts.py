@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 from redis import AuthenticationError, Redis, RedisError
 from redis.exceptions import NoPermissionError
 
+from infra.names import REDIS_READINESS_PORT
 from tests.infra.redis_group import COUNT, PORTS, SCRIPTS, RedisGroup, eventually
 
 PROMOTION = "+failover-state-wait-promotion"
@@ -193,6 +195,34 @@ def test_a_planned_stop_of_the_primary_hands_over_and_loses_nothing_that_it_ackn
     assert "handing over" in group.log("redis-0")
     group.start("redis-0")
     eventually(group.whole, "the group is whole again")
+
+
+class TestReadiness:
+    def test_who_takes_part_is_ready(self, calm: RedisGroup) -> None:
+        def all_are_ready() -> bool:
+            return {calm.readiness(kind, number) for kind in PORTS for number in range(COUNT)} == {(200, "ready")}
+
+        eventually(all_are_ready, "every node and Sentinel is ready")
+
+    def test_a_client_that_says_nothing_keeps_nobody_waiting(self, calm: RedisGroup) -> None:
+        with socket.create_connection((calm.address("redis", 0), REDIS_READINESS_PORT)):
+            assert calm.readiness("redis", 0) == (200, "ready")
+
+    def test_who_lacks_what_it_needs_is_not_ready_and_says_why(self, group: RedisGroup) -> None:
+        group.kill("redis-0", "sentinel-1", "sentinel-2")
+        eventually(
+            lambda: group.readiness("redis", 1) == (503, "slave, whose link is connect"),
+            "a replica without its primary",
+        )
+        eventually(lambda: group.readiness("sentinel", 0)[1].startswith("-NOQUORUM"), "a Sentinel that is left alone")
+
+    def test_a_server_that_hangs_or_is_dead_is_not_ready(self, group: RedisGroup) -> None:
+        server = group.server_pid(1)
+        os.kill(server, signal.SIGSTOP)
+        assert group.readiness("redis", 1) == (503, "no answer within 1 s")
+        os.kill(server, signal.SIGKILL)
+        eventually(lambda: group.readiness("redis", 1)[1].startswith("connect: "), "nobody listens")
+        eventually(lambda: group.readiness("redis", 1) == (200, "ready"), "it is back")
 
 
 class TestUsers:
