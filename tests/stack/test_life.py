@@ -1,16 +1,14 @@
-"""One stack on a test cluster of its own, from nothing to nothing: made, cut off, finished, changed, removed."""
+"""One stack on the test cluster, from nothing to nothing: made, cut off, finished, unchanged, changed, removed."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hms.cluster import Cluster
 from hms.errors import StackError
-from hms.images import build, deliver
 from hms.paths import project_root
 from hms.stack.orphans import end_orphans
+from tests.proved import ProvedStack
 from tests.stack.life import STACK, StackLife, generations, pod_identities
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.fault]
@@ -23,23 +21,11 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    if os.geteuid() != 0:
-        pytest.skip("the test cluster needs root")
-    made = Cluster(f"t-{os.getpid()}-s")
-    try:
-        made.up(progress=quiet)
-        deliver(build(), cluster=made)
-        yield made
-    finally:
-        made.down(progress=quiet)
-
-
-@pytest.fixture(scope="module")
-def life(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> StackLife:
-    found = StackLife(folder=tmp_path_factory.mktemp("life"), cluster=cluster.name, namespace=NAMESPACE)
+def life(proof: ProvedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackLife]:
+    found = StackLife(folder=tmp_path_factory.mktemp("life"), cluster=proof.cluster.name, namespace=NAMESPACE)
     found.prepare(project_root() / "stacks" / f"Pulumi.{STACK}.yaml")
-    return found
+    yield found
+    found.stack.destroy(quiet)
 
 
 def checkout_settings() -> dict[str, bytes]:
