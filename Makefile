@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $${XDG_CACHE_HOME:-$$HOME/.cache}/hms/uv/bin/uv)
-# The tests on the cluster measure, so nothing runs beside them; the others wait more than they work.
+# What the proved stack serves measures, so nothing runs beside it; the others wait more than they work.
 # `make prove ARGS="--keep --trials 5"` passes options on.
 ARGS ?=
 
@@ -13,8 +13,8 @@ prove: .venv/.complete
 
 test: lint
 	.venv/bin/hms tools stack cluster images tests
-	.venv/bin/python -m pytest -n 2 --dist loadfile -m "not cluster" $(ARGS)
-	.venv/bin/python -m pytest -m cluster $(ARGS)
+	.venv/bin/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not alone" $(ARGS)
+	.venv/bin/python -m pytest -m alone $(ARGS)
 
 lint: .venv/.complete
 	.venv/bin/ruff format --check .

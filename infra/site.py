@@ -18,8 +18,9 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 class Site:
     """A stack's spec, its cluster, its namespace, and the resource that holds the namespace.
 
-    Everything is deleted with the namespace, so `destroy` is one deletion and leaves nothing, not even what Patroni
-    made.
+    Everything but the workloads is deleted with the namespace, so `destroy` leaves nothing, not even what Patroni made.
+    The workloads go first. A namespace that still has pods is looked at again only after half of their longest grace
+    period, whenever they end; and what a pod needs to stop in good order is there until it has.
     """
 
     spec: StackSpec
@@ -47,10 +48,10 @@ class Site:
         return pulumi.ResourceOptions(parent=parent, deleted_with=self.namespace)
 
     def awaited(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Return the options of a child whose pods `up` waits for, as long as the spec says."""
+        """Return the options of a child whose pods `up` waits for, as long as the spec says, and `destroy` as well."""
         limit = f"{self.spec.ready_timeout_seconds}s"
         timeouts = pulumi.CustomTimeouts(create=limit, update=limit, delete="120s")
-        return pulumi.ResourceOptions(parent=parent, deleted_with=self.namespace, custom_timeouts=timeouts)
+        return pulumi.ResourceOptions(parent=parent, custom_timeouts=timeouts)
 
 
 def digest(text: str) -> str:

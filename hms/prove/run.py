@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -54,16 +55,21 @@ class Prover:
         say = self._progress.line
         with self._progress.step("tools"):
             toolbox = ensure(self._tools(), progress=say)
-        with self._progress.step("cluster"):
-            kubectl = self._reach_cluster(toolbox)
-        with self._progress.step("images"):
-            archives = build(progress=say)
-        with self._progress.step("images into the cluster"):
-            self._deliver(archives, registry=self._pulumi(toolbox).spec().registry)
-        with self._progress.step("pulumi up"):
-            self._stack = self._pulumi(toolbox)
-            self._stack.up(progress=_slow_parts(say))
-            inventory = self._stack.output()
+        stack = self._pulumi(toolbox)
+        with ThreadPoolExecutor(1) as beside:
+            # A new stack's secrets take Pulumi ten seconds and need no cluster.
+            prepared = beside.submit(stack.prepare, say)
+            with self._progress.step("cluster"):
+                kubectl = self._reach_cluster(toolbox)
+            with self._progress.step("images"):
+                archives = build(progress=say)
+            with self._progress.step("images into the cluster"):
+                self._deliver(archives, registry=stack.spec().registry)
+            with self._progress.step("pulumi up"):
+                prepared.result()
+                self._stack = stack
+                stack.up(progress=_slow_parts(say))
+                inventory = stack.output()
         return toolbox, kubectl, inventory
 
     def measure(self, toolbox: Toolbox, kubectl: Kubectl, inventory: Inventory) -> None:

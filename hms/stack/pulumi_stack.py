@@ -81,6 +81,16 @@ class PulumiStack:
             )
         return Kubectl(path, cluster_context(choice.test_cluster), binary, spec.namespace)
 
+    def prepare(self, progress: Progress) -> None:
+        """Make the stack and its secrets where they are missing, as `up` does first; no cluster is needed for it."""
+        self._wait_for_holder(progress)
+        if not self.exists():
+            self._init()
+            progress(f"stack {self.stack}: new")
+        missing = missing_secrets(self.config_file)
+        if missing:
+            self._make_secrets(missing, progress)
+
     def up(self, progress: Progress, *, terminal: bool = False, ask: bool = False) -> None:
         """Make the stack what its settings say, and wait until all of it is ready.
 
@@ -143,14 +153,8 @@ class PulumiStack:
 
     def _prepare(self, progress: Progress) -> None:
         """See to it that the stack exists, has its secrets, and is not held by a process that is dead."""
-        self._wait_for_holder(progress)
-        if not self.exists():
-            self._init()
-            progress(f"stack {self.stack}: new")
+        self.prepare(progress)
         self._clear_pending(progress)
-        missing = missing_secrets(self.config_file)
-        if missing:
-            self._make_secrets(missing, progress)
 
     def _init(self) -> None:
         """Make the stack in the backend.
