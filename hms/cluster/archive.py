@@ -149,10 +149,15 @@ def _descriptor(media_type: str, data: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": _digest(data), "size": len(data)}
 
 
+# Where a pod shares its process namespace, this is its process 1, and inherits the orphans of every container: one
+# that is not waited for stays a zombie, whose identifier a program such as Patroni takes for a process that runs.
+_PAUSE = "/bin/busybox sleep infinity & while :; do wait; done"
+
+
 def system_images(binaries: Mapping[str, str]) -> Sequence[BinaryImage]:
-    """Return the images of the cluster's own pods; `pause` holds a pod's namespaces and is busybox."""
+    """Return the images of the cluster's own pods; `pause` holds a pod's namespaces, reaps, and is busybox."""
     return (
-        BinaryImage("pause", Path(binaries["busybox"]), "/bin/busybox", ("/bin/busybox", "sleep", "infinity")),
+        BinaryImage("pause", Path(binaries["busybox"]), "/bin/busybox", ("/bin/busybox", "sh", "-c", _PAUSE)),
         BinaryImage("coredns", Path(binaries["coredns"]), "/bin/coredns", ("/bin/coredns",)),
         BinaryImage("metrics-server", Path(binaries["metrics-server"]), "/bin/metrics-server",
                     ("/bin/metrics-server",)),

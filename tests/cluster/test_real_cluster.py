@@ -67,6 +67,21 @@ def test_a_privileged_pod_is_refused(bench: Bench) -> None:
         bench.apply(pod)
 
 
+def test_an_orphan_in_a_pod_that_shares_its_processes_leaves_no_zombie(bench: Bench) -> None:
+    pod = bench.pod("sharing", IDLE)
+    pod["spec"]["shareProcessNamespace"] = True
+    bench.apply(pod)
+    bench.await_ready("sharing")
+    orphan = bench.shell("sharing", f"{BUSYBOX} sleep 3 >/dev/null 2>&1 & echo $!").strip()
+    parent = bench.shell("sharing", f"{BUSYBOX} awk '/^PPid/ {{print $2}}' /proc/{orphan}/status").strip()
+    assert parent == "1"
+
+    eventually(
+        lambda: bench.shell("sharing", f"{BUSYBOX} ls /proc | {BUSYBOX} grep -cx {orphan} || true").strip() == "0",
+        within_seconds=10, what="the end of the orphan",
+    )  # fmt: skip
+
+
 def test_policies_hold_between_pods_of_one_node_and_of_two(bench: Bench) -> None:
     bench.apply(
         bench.pod("server", SERVE, node=1),
