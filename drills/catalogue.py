@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from drills.faults.families import APP, CLUSTER, NODE, POSTGRES, REDIS, SOAK
+from drills.faults.families import APP, CLUSTER, NODE, POSTGRES, REDIS, SOAK, SWEEP
 from drills.faults.fault import Fault
 from hms.errors import UsageError
 
 FAULTS: tuple[Fault, ...] = (*POSTGRES, *REDIS, *APP, *NODE, *CLUSTER)
 
-DRILLS: dict[str, Fault] = {fault.name: fault for fault in (*FAULTS, *SOAK)}
-"""All that can be named. A soak breaks nothing, so it is none of all faults; what it shows grows with its length."""
+DRILLS: dict[str, Fault] = {fault.name: fault for fault in (*FAULTS, *SWEEP, *SOAK)}
+"""All that can be named. What a sweep and a soak show grows with their length, so they are none of all faults."""
 
 
 def find(names: Sequence[str]) -> tuple[Fault, ...]:

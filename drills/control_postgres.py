@@ -1,27 +1,52 @@
-"""The negative control of Postgres: the stack's own primary is made to acknowledge what only it has.
+"""The negative controls of Postgres: the stack's own primary is made to acknowledge what is lost.
 
-The drill's role commits without waiting for a standby, as everybody does where `postgresSynchronousMode` is off. Then
-the node of the primary is cut off together with the drill's clients, as in `node-isolate-primary`: what it acknowledges
-until its Patroni gives up is lost when it follows the new primary. Everything else is that drill's.
+`asynchronous`: the drill's role commits without waiting for a standby, as everybody does where
+`postgresSynchronousMode` is off, and the node of the primary is cut off together with the drill's clients. `careless`:
+the key of a frozen primary is freed without a fence or a vote. Everything else is as in any drill.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
 from drills.debts import InPod
+from drills.faults.careless import Careless
 from drills.faults.engine import POSTGRES, WITNESS_SECONDS
+from drills.faults.families import NODE
+from drills.faults.fault import EVERYTHING, Fault
 from drills.run import Session, alone, check_request
 from drills.stage import Stage
+from drills.summary import summarise
 from drills.trial import TrialRun
 from hms.errors import UsageError
 from hms.evidence_directory import EvidenceDirectory
 from hms.inventory import Inventory
 from hms.kubectl import Kubectl
 
-DRILL = "control-postgres-asynchronous"
-HOW = "the drill's role has synchronous_commit local; the primary is cut off with its clients, who stay with it"
+Kind = Literal["asynchronous", "careless"]
+
+ASYNCHRONOUS = dataclasses.replace(
+    next(fault for fault in NODE if fault.name == "node-isolate-primary"), name="control-postgres-asynchronous"
+)
+CARELESS = Careless(
+    name="control-careless-detector",
+    does="frees the key of a frozen Postgres primary on one observer's word, while a replica does not hear of it",
+    undone="by thawing the pod and lifting the partition",
+    proved_by="another member holds the key, the kernel's freezer says frozen",
+    stays_true="nothing: what the old primary acknowledges when it wakes is lost",
+    seconds=40,
+    touches=EVERYTHING,
+    needs=("machines",),
+    place="beside",
+    stubborn=True,
+    recovery_seconds=150.0,
+)
+HOW: dict[Kind, str] = {
+    "asynchronous": "the drill's role has synchronous_commit local; the primary is cut off with its clients, who stay",
+    "careless": "the frozen primary's key was freed without a fence or a vote; its clients stay with it",
+}
 SET = "ALTER ROLE drill SET synchronous_commit = local"
 RESET = "ALTER ROLE drill RESET synchronous_commit"
 # Whoever leads by then is asked, as the superuser, whose password every member has in a file.
@@ -32,23 +57,34 @@ ASK_PRIMARY = (
 
 
 def run_postgres_control(
-    *, inventory: Inventory, kubectl: Kubectl, evidence: EvidenceDirectory, progress: Callable[[str], None]
+    kind: Kind,
+    *,
+    trials: int,
+    inventory: Inventory,
+    kubectl: Kubectl,
+    evidence: EvidenceDirectory,
+    progress: Callable[[str], None],
 ) -> None:
-    """Run the control once and leave `drills/control-postgres-asynchronous/1/` in the evidence.
+    """Run a control `trials` times and leave `drills/control-.../<n>/` in the evidence.
 
     `UsageError` where no node can be cut off. That nothing was lost is evidence, and for the judge to say.
     """
-    (isolate,) = check_request(("node-isolate-primary",), trials=1, inventory=inventory)
-    fault = dataclasses.replace(isolate, name=DRILL)
+    check_request((), trials=trials, inventory=inventory)
+    fault: Fault = ASYNCHRONOUS if kind == "asynchronous" else CARELESS
     with alone(kubectl, inventory), Session(kubectl, inventory, progress) as session:
-        stage, routing = session.at(fault)
-        if reason := fault.not_applicable_because(stage):
-            raise UsageError(f"{DRILL}: {reason}", remedy="Run it on a test cluster (`hms cluster up`).")
-        _lose(stage)
-        outcome = TrialRun(stage, fault, routing, number=1, progress=progress).run()
-    for name, content in sorted(outcome.files.items()):
-        evidence.write_bytes(f"drills/{DRILL}/1/{name}", content)
-    evidence.write(f"drills/{DRILL}/1/trial.json", msgspec.structs.replace(outcome.trial, control=HOW))
+        for number in range(1, trials + 1):
+            stage, routing = session.at(fault)
+            if reason := fault.not_applicable_because(stage):
+                raise UsageError(f"{fault.name}: {reason}", remedy="Run it on a test cluster (`hms cluster up`).")
+            if kind == "asynchronous":
+                _lose(stage)
+            outcome = TrialRun(stage, fault, routing, number=number, progress=progress).run()
+            for name, content in sorted(outcome.files.items()):
+                evidence.write_bytes(f"drills/{fault.name}/{number}/{name}", content)
+            trial = msgspec.structs.replace(outcome.trial, control=HOW[kind])
+            evidence.write(f"drills/{fault.name}/{number}/trial.json", trial)
+            for line in summarise(outcome):
+                progress(f"{fault.name}-{number}: {line}")
 
 
 def _lose(stage: Stage) -> None:

@@ -39,6 +39,7 @@ LONGEST_LIFE_SECONDS = 6 * 3600
 PINGS = 9
 
 RATES_PER_SECOND: dict[WriterName, float] = {"postgres": 50.0, "redis": 50.0, "app": 10.0}
+STUBBORN_RATES_PER_SECOND: dict[WriterName, float] = {"postgres-stubborn": 20.0}
 READ_RATES_PER_SECOND: dict[ReaderName, float] = {
     "postgres-primary": 10.0, "postgres-replica": 10.0, "redis-primary": 10.0,
     "api-search": 5.0, "api-lookup": 5.0, "api-bookmarks": 5.0,

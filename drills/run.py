@@ -12,11 +12,12 @@ from drills.catalogue import find
 from drills.debts import Debts
 from drills.faults.fault import Fault
 from drills.machines import machines_of
-from drills.pod import DrillPod, make_settings
+from drills.pod import RATES_PER_SECOND, STUBBORN_RATES_PER_SECOND, DrillPod, make_settings
 from drills.routing import Routing
 from drills.stage import Stage
 from drills.summary import summarise
 from drills.trial import TrialRun, not_applicable
+from drills.wire import WriterName
 from hms.errors import DrillRefusedError, HmsError, UsageError
 from hms.evidence import Trial
 from hms.evidence_directory import EvidenceDirectory
@@ -86,7 +87,7 @@ class Session:
         self._kubectl = kubectl.within(inventory.namespace)
         self._inventory = inventory
         self._progress = progress
-        self._settings = make_settings(inventory, run=secrets.token_hex(4))
+        self._run = secrets.token_hex(4)
         self._debts = Debts(_place(kubectl, inventory, "owed.json"), self._kubectl)
         self._machines = machines_of(kubectl)
         self._open: tuple[DrillPod, Routing] | None = None
@@ -106,9 +107,12 @@ class Session:
     def at(self, fault: Fault) -> tuple[Stage, Routing]:
         """Return the stage for a fault; its pod is moved where it stands in that fault's way."""
         nodes = self._nodes_for(fault)
-        if self._open is not None and nodes and self._open[0].node not in nodes:
-            self._close()
-        pod, routing = self._open or self._start(nodes)
+        rates = {**RATES_PER_SECOND, **(STUBBORN_RATES_PER_SECOND if fault.stubborn else {})}
+        if self._open is not None:
+            pod = self._open[0]
+            if pod.rates_per_second != rates or (nodes and pod.node not in nodes):
+                self._close()
+        pod, routing = self._open or self._start(nodes, rates)
         return Stage(self._inventory, self._kubectl, pod, self._debts, self._machines), routing
 
     def _nodes_for(self, fault: Fault) -> tuple[str, ...]:
@@ -125,8 +129,9 @@ class Session:
         names = (str(node["metadata"]["name"]) for node in self._kubectl.get("nodes")["items"])
         return tuple(sorted(name for name in names if name != own))
 
-    def _start(self, nodes: tuple[str, ...]) -> tuple[DrillPod, Routing]:
-        pod = DrillPod(self._kubectl, self._inventory, self._settings, progress=self._progress, nodes=nodes)
+    def _start(self, nodes: tuple[str, ...], rates: dict[WriterName, float]) -> tuple[DrillPod, Routing]:
+        settings = make_settings(self._inventory, run=self._run, rates=rates)
+        pod = DrillPod(self._kubectl, self._inventory, settings, progress=self._progress, nodes=nodes)
         pod.__enter__()
         self._open = (pod, Routing(self._kubectl, self._inventory.postgres.scope, pod))
         return self._open

@@ -13,7 +13,8 @@ from hms.evidence import Reader, ReaderName
 
 SETTINGS_VARIABLE = "HMS_DRILL_SETTINGS"
 
-WriterName = Literal["postgres", "redis", "app"]
+WriterName = Literal["postgres", "postgres-stubborn", "redis", "app"]
+"""Who writes. The stubborn one stays with a member that says nothing: what that acknowledges must be kept as well."""
 
 
 class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):

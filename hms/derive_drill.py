@@ -19,7 +19,7 @@ from hms.verdict import Observation
 RECKONED = ("drill.lost", "drill.duplicated", "drill.resurrected", "drill.lost_on_replica")
 PROMOTIONS = "drill.promotions"
 METRICS_OF_A_TRIAL = ("drill.write_gap", *RECKONED)
-KNOWN_WRITERS = ("app", "postgres", "redis")
+KNOWN_WRITERS = ("app", "postgres", "postgres-stubborn", "redis")
 KNOWN_THROUGH = ("api", "postgres", "redis")
 CONTROL = "control-"
 """How the name of a control begins."""

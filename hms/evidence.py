@@ -200,7 +200,7 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
     primary after the trial.
     """
 
-    name: Literal["postgres", "redis", "app"]
+    name: Literal["postgres", "postgres-stubborn", "redis", "app"]
     rate_per_second: float
     nodes: tuple[str, ...]
     authoritative: str

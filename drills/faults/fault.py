@@ -27,7 +27,7 @@ class Fault(ABC):
     undo itself notes what it owes (`Stage.owe`) before it breaks anything; all that is owed is paid after `hold`, which
     ends `lasts_seconds` after the fault struck unless the fault knows better. `touches` is what it breaks, so that two
     at a time are never of one thing; `keeps` are the engines whose primary must stay. One that `cuts_off` keeps the
-    drill's pod from being heard meanwhile.
+    drill's pod from being heard meanwhile. `stubborn`: clients that stay with a silent primary write beside the others.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Fault(ABC):
     keeps: frozenset[Part] = frozenset()
     place: Place = "anywhere"
     cuts_off: bool = False
+    stubborn: bool = False
     lasts_seconds: float = 0.0
     recovery_seconds: float = RECOVERY_SECONDS
 

@@ -40,6 +40,7 @@ class Together(Fault):
             keeps=(first.keeps | second.keeps) - first.touches - second.touches,
             place=first.place if first.place != "anywhere" else second.place,
             lasts_seconds=max(fault.lasts_seconds for fault in both),
+            stubborn=first.stubborn or second.stubborn,
             recovery_seconds=max(fault.recovery_seconds for fault in both),
             first=first,
             second=second,

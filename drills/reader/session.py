@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from drills.openloop import Schedule
 from drills.reader.api import Api, ApiReader
@@ -18,7 +19,7 @@ from hms.evidence import Reader, ReaderName
 # How long one read may take decides how many may be under way: about a second at the databases, three at the app.
 IN_FLIGHT_SECONDS = 4.0
 
-WRITERS: dict[ReaderName, WriterName] = {
+WRITERS: dict[ReaderName, Literal["postgres", "redis", "app"]] = {
     "postgres-primary": "postgres", "postgres-replica": "postgres", "redis-primary": "redis", "api-bookmarks": "app",
 }  # fmt: skip
 """Whose writes a reader's answers show."""

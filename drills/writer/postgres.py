@@ -46,10 +46,13 @@ def classify(sqlstate: str | None) -> Told:
 class PostgresTarget:
     """Inserts each key into `drills.writes`, a transaction of its own."""
 
-    name: WriterName = "postgres"
-
-    def __init__(self, settings: PostgresSettings) -> None:
+    def __init__(
+        self, settings: PostgresSettings, name: WriterName = "postgres", *, patience_seconds: float = ATTEMPT_SECONDS
+    ) -> None:
+        """`patience_seconds` is how long a write may be under way before its connection is given up."""
+        self.name: WriterName = name
         self._settings = settings
+        self._patience_seconds = patience_seconds
         self._password = Path(settings.password_file).read_text().strip()
         self._prefix = ""
         self._primary = Primary(settings.members, self._dial, attempt_seconds=ATTEMPT_SECONDS)
@@ -59,17 +62,17 @@ class PostgresTarget:
 
     async def prepare(self, prefix: str, next_seq: int) -> None:
         """Wait for a primary, and make the table."""
-        self._prefix = prefix
+        self._prefix = f"{prefix}{self.name.removeprefix('postgres')}"
         await self._on_primary(TABLE)
         await self._on_primary(INDEX)
 
     def key(self, seq: int) -> str:
-        """Return `<run and trial>:<seq>`."""
+        """Return `<run, trial, and what kind of writer>:<seq>`."""
         return f"{self._prefix}:{seq}"
 
     async def write(self, key: str, begin: Callable[[], None]) -> Told:
         """Insert `key` on the primary; one attempt."""
-        connection = await self._primary.acquire(ATTEMPT_SECONDS)
+        connection = await self._primary.acquire(self._patience_seconds)
         if connection is None:
             return Told("refused", "no member takes writes")
         if connection.broken:
@@ -77,7 +80,7 @@ class PostgresTarget:
             return Told("refused", "connection broke before")
         begin()
         try:
-            await connection.execute(INSERT, (key,), timeout_seconds=ATTEMPT_SECONDS)
+            await connection.execute(INSERT, (key,), timeout_seconds=self._patience_seconds)
         except TimeoutError:
             self._primary.distrust(connection)
             return Told("unknown", "timeout")

@@ -36,8 +36,12 @@ DONE = "done"
 POLL_SECONDS = 0.05
 LONGEST_TRIAL_SECONDS = 900.0
 
+STUBBORN_SECONDS = 5.0
+"""Longer than a sweep lets a primary stand still: whoever waits is there when it wakes."""
 # How long a write may stay under way decides how many there may be: half a second at the databases, six at the app.
-IN_FLIGHT_SECONDS: dict[WriterName, float] = {"postgres": 1.0, "redis": 1.0, "app": 7.0}
+IN_FLIGHT_SECONDS: dict[WriterName, float] = {
+    "postgres": 1.0, "postgres-stubborn": 2 * STUBBORN_SECONDS, "redis": 1.0, "app": 7.0,
+}  # fmt: skip
 
 Emit = Callable[[Message], None]
 
@@ -47,6 +51,8 @@ def make_target(name: WriterName, settings: Settings) -> Target:
     match name:
         case "postgres":
             return PostgresTarget(settings.postgres)
+        case "postgres-stubborn":
+            return PostgresTarget(settings.postgres, name, patience_seconds=STUBBORN_SECONDS)
         case "redis":
             return RedisTarget(settings.redis)
         case "app":
@@ -93,9 +99,9 @@ class Session:
         resumed = any(journal.next_seq for journal in journals)
         readers = Readers(self._settings, self._folder)
         try:
-            await asyncio.gather(
-                *(target.prepare(prefix, journal.next_seq) for target, journal in self._pairs(journals))
-            )
+            # One after the other: two that make the same table at once are in each other's way.
+            for target, journal in self._pairs(journals):
+                await target.prepare(prefix, journal.next_seq)
             self._emit(Started(trial=self._trial, boot_id=boot_id(), at_ns=time.monotonic_ns(), resumed=resumed))
             not_sent = await self._write(journals, readers, terminate)
             if not terminate.is_set():

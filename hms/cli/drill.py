@@ -42,7 +42,7 @@ def list_drills(as_json: bool) -> None:
             click.echo(f"{indent}{line}")
     click.echo(
         f"\n{len(FAULTS)} drills, about {total_seconds(FAULTS) / 60:.0f} min for a trial of each. "
-        "A soak runs where it is named."
+        "Sweeps and soaks run where they are named."
     )
     for need, words in NEEDS.items():
         click.echo(f"Needs {need}: {words}.")
@@ -70,7 +70,9 @@ def _chosen(context: click.Context, _parameter: click.Parameter, names: tuple[st
 
 
 @drill.command()
-@click.option("--all", "every", is_flag=True, is_eager=True, help="Run every drill of `hms drill list` but the soak.")
+@click.option(
+    "--all", "every", is_flag=True, is_eager=True, help="Run every drill of `hms drill list` but sweep and soak."
+)
 @click.option(
     "--seed", type=int, is_eager=True, help="Draw a random schedule of NAMES (of all, if none), two at a time."
 )
@@ -98,17 +100,26 @@ def run(
 
 
 @drill.command()
-@click.option("--engine", type=click.Choice(("redis", "postgres")), default="redis", show_default=True)
+@click.argument("kind", type=click.Choice(("redis", "postgres", "careless")), default="redis")
+@click.option("--trials", default=1, show_default=True, help="How often; Redis once.")
 @target_options
-def control(engine: str, *, target: RunningTarget, out: Path | None) -> None:
+def control(kind: str, *, trials: int, target: RunningTarget, out: Path | None) -> None:
     """Lose writes on purpose, and see that the reckoning notices.
 
-    A Redis of its own, beside the stack, acknowledges what it will lose; or the stack's Postgres does, for the drill's
-    role alone, while its primary is cut off. Both meet the same writer, ledger and reckoning as every drill.
+    redis: one of its own, beside the stack, acknowledges what it will lose. postgres: the stack's does, for the drill's
+    role alone, while its primary is cut off. careless: a frozen primary's key is freed by one who asks nobody. All meet
+    the same writer, ledger and reckoning as every drill.
     """
-    check_request((), trials=1, inventory=target.inventory)
+    check_request((), trials=trials, inventory=target.inventory)
+    if kind == "redis" and trials != 1:
+        raise UsageError(f"--trials {trials}: the control of Redis runs once")
     evidence = target.begin("drill", out)
-    run = run_control if engine == "redis" else run_postgres_control
-    run(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
+    if kind == "redis":
+        run_control(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
+    else:
+        run_postgres_control(
+            "asynchronous" if kind == "postgres" else "careless", trials=trials,
+            inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say,
+        )  # fmt: skip
     click.echo(evidence.path)
     say(f"now: hms judge {evidence.path}")

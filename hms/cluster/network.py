@@ -12,6 +12,8 @@ from hms.errors import ClusterError
 
 BRIDGE = "lan"
 REFUSALS = "hms_refusals"
+CONTROL_PLANE = 0
+"""Its number where machines are separated; nodes count from 1."""
 
 
 def within(pid: int, argv: Sequence[str]) -> list[str]:
@@ -119,16 +121,26 @@ def link_is_up(control_pid: int, number: int) -> bool:
 
 
 def separate(control_pid: int, number: int, other: int) -> None:
-    """Drop everything between two nodes, both ways; the control plane still reaches both."""
+    """Drop everything between two nodes, both ways, while the control plane still reaches both.
+
+    Or between a node and the control plane, which is `CONTROL_PLANE` here, while the nodes reach each other.
+    """
+    if CONTROL_PLANE in (number, other):
+        name = port(max(number, other))
+        rules = {"input": [f'iifname "{name}" drop'], "output": [f'oifname "{name}" drop']}
+    else:
+        pairs = ((number, other), (other, number))
+        rules = {"forward": [f'iifname "{port(a)}" oifname "{port(b)}" drop' for a, b in pairs]}
+    chains = ""
+    for hook, lines in rules.items():
+        body = "".join(f"    {line}\n" for line in lines)
+        chains += f"  chain {hook} {{\n    type filter hook {hook} priority 0;\n{body}  }}\n"
     table = partition_table(number, other)
-    rules = [f'iifname "{port(a)}" oifname "{port(b)}" drop' for a, b in ((number, other), (other, number))]
-    body = "".join(f"    {rule}\n" for rule in rules)
-    chain = f"  chain forward {{\n    type filter hook forward priority 0;\n{body}  }}\n"
-    run(within(control_pid, ["nft", "-f", "-"]), stdin=f"table bridge {table} {{\n{chain}}}\n")
+    run(within(control_pid, ["nft", "-f", "-"]), stdin=f"table bridge {table} {{\n{chains}}}\n")
 
 
 def partitions(control_pid: int) -> list[tuple[int, int]]:
-    """Return each pair of nodes that are separated, the lower number first."""
+    """Return each pair that is separated, the lower number first."""
     listed = run(within(control_pid, ["nft", "list", "tables", "bridge"]))
     names = [line.split()[-1] for line in listed.splitlines()]
     pairs = [name.split("_")[1:] for name in names if name.startswith("partition_")]
@@ -136,7 +148,7 @@ def partitions(control_pid: int) -> list[tuple[int, int]]:
 
 
 def separated_from(control_pid: int, number: int) -> list[int]:
-    """Return the nodes from which node `number` is separated."""
+    """Return the nodes, and perhaps `CONTROL_PLANE`, from which node `number` is separated."""
     return sorted(sum(pair) - number for pair in partitions(control_pid) if number in pair)
 
 
@@ -147,5 +159,5 @@ def join(control_pid: int, number: int) -> None:
 
 
 def partition_table(number: int, other: int) -> str:
-    """Return the name of the table that separates two nodes, whichever is named first."""
+    """Return the name of the table that separates two machines, whichever is named first."""
     return "partition_{}_{}".format(*sorted((number, other)))

@@ -45,6 +45,10 @@ class Node:
         """Drop everything between it and another node, both ways; both still reach the control plane."""
         network.separate(self._cluster.control_pid(), self.number, other)
 
+    def isolate_from_control_plane(self) -> None:
+        """Drop everything between it and the control plane, both ways; the nodes still reach each other."""
+        network.separate(self._cluster.control_pid(), self.number, network.CONTROL_PLANE)
+
     def heal(self) -> None:
         """Plug its cable in and lift every partition that it is part of."""
         control_pid = self._cluster.control_pid()
@@ -60,7 +64,8 @@ class Node:
             if not network.link_is_up(control_pid, self.number):
                 faults.append("cut off")
             others = network.separated_from(control_pid, self.number)
-            faults += [f"cut off from {node_name(other)}" for other in others]
+            names = (node_name(other) if other != network.CONTROL_PLANE else "the control plane" for other in others)
+            faults += [f"cut off from {name}" for name in names]
         return ", ".join(faults)
 
     def is_running(self) -> bool:

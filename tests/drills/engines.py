@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -111,6 +112,22 @@ class PostgresServer:
         self.ask("CREATE DATABASE hms")
         self.ask(f"CREATE ROLE drill LOGIN PASSWORD '{PASSWORD}'")
         self.ask("CREATE SCHEMA drills AUTHORIZATION drill", "hms")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have all its processes stand still, while the kernel goes on accepting connections for them."""
+        assert self._process is not None
+        postmaster = self._process.pid
+        os.kill(postmaster, signal.SIGSTOP)
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        stopped = [*(int(child) for child in children), postmaster]
+        for process_id in stopped:
+            os.kill(process_id, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process_id in stopped:
+                os.kill(process_id, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL to the postmaster."""

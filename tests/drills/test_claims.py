@@ -9,4 +9,4 @@ def test_claims_name_drills_that_exist() -> None:
     claims = load_catalogue(default_catalogue_directory()).claims
     named = {claim.where["drill"] for claim in claims if "drill" in claim.where}
     named |= {drill for claim in claims for drill in claim.faults_per_month}
-    assert named <= {*DRILLS, control.DRILL, control_postgres.DRILL}
+    assert named <= {*DRILLS, control.DRILL, control_postgres.ASYNCHRONOUS.name, control_postgres.CARELESS.name}

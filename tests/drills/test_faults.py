@@ -13,6 +13,7 @@ from drills.catalogue import DRILLS, FAULTS, find, total_seconds
 from drills.chance import draw
 from drills.debts import Debts
 from drills.faults.engine import POSTGRES, REDIS
+from drills.faults.families.postgres import THAWS_SECONDS
 from drills.faults.fault import Fault
 from drills.faults.postgres import FILL
 from drills.faults.server import Freeze
@@ -79,6 +80,15 @@ def test_a_sweep_takes_another_moment_in_each_trial() -> None:
     moments = [blink.of_trial(number).lasts_seconds for number in range(1, 8)]
     assert moments[0] == moments[6] == 0.2
     assert (min(moments), max(moments), len(set(moments))) == (0.2, 5.0, 6)
+
+
+def test_the_thaws_are_10_ms_apart_and_few_of_them_lie_all_over() -> None:
+    (thaw,) = find(["postgres-thaw-primary"])
+    moments = [thaw.of_trial(number).lasts_seconds for number in range(1, len(THAWS_SECONDS) + 1)]
+    assert sorted(moments) == [pytest.approx(0.3 + 0.01 * step) for step in range(150)]
+    assert {int(moment // 0.25) for moment in moments[:12]} == {1, 2, 3, 4, 5, 6, 7}
+    assert thaw.of_trial(1).stubborn
+    assert Together.of(thaw, DRILLS["app-delete-one"], pause_seconds=0.0).stubborn
 
 
 def test_who_leads_is_taken_from_what_was_said_after_the_fault() -> None:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ import msgspec
 import pytest
 
 from drills.pg import PostgresConnection
-from drills.wire import SETTINGS_VARIABLE, Message, Settings, Started, Stopped, WriterStatus
+from drills.wire import SETTINGS_VARIABLE, Message, Settings, Started, Stopped, WriterName, WriterStatus
 from drills.writer.program import WANTED, serve
 from hms.evidence import Present
 from hms.ledger import Reckoning, Write, read_ledger, reckon
@@ -129,6 +131,27 @@ def test_a_lossy_failover_is_caught(folder: Path, pair: PostgresPair) -> None:
 
     asyncio.run(during(settings, fail_over))
     assert len(reckoned(settings, "postgres", "127.0.0.3").lost) > 0
+
+
+def test_the_stubborn_writer_is_still_there_when_a_frozen_primary_wakes(folder: Path, pair: PostgresPair) -> None:
+    rates: dict[WriterName, float] = {"postgres": 50.0, "postgres-stubborn": 20.0}
+    settings = make_settings(folder, postgres_port=pair.primary.port, rates=rates)
+
+    async def freeze_and_thaw(recorder: Recorder) -> None:
+        await recorder.acknowledged(30)
+        with pair.primary.frozen():
+            await asyncio.sleep(1.5)
+        await recorder.acknowledged(60, since_ns=time.monotonic_ns())
+
+    asyncio.run(during(settings, freeze_and_thaw))
+    outcomes = {name: Counter(write.outcome for write in ledger(settings, name)) for name in rates}
+    assert outcomes["postgres"]["unknown"] > 0
+    assert set(outcomes["postgres-stubborn"]) == {"acknowledged"}
+    longest = max(write.done_ns - write.sent_ns for write in ledger(settings, "postgres-stubborn") if write.done_ns)
+    assert longest > 1_000_000_000
+    for name in rates:
+        found = reckoned(settings, name, "127.0.0.2")
+        assert (found.lost, found.duplicated, found.resurrected, found.foreign) == ((), (), (), ())
 
 
 def test_redis_killed_and_restarted(folder: Path, redis: RedisServer) -> None:

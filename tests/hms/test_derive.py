@@ -153,7 +153,12 @@ def test_a_trial_that_could_not_be_tried(tmp_path: Path) -> None:
     files[f"{RUN}/trial.json"] = msgspec.json.encode(trial | {"not_applicable": "one node only", "writers": []})
     found = derive(files)
     assert {o.not_applicable for o in found} == {"one node only"}
-    assert {o.labels["writer"] for o in found if "writer" in o.labels} == {"app", "postgres", "redis"}
+    assert {o.labels["writer"] for o in found if "writer" in o.labels} == {
+        "app",
+        "postgres",
+        "postgres-stubborn",
+        "redis",
+    }
 
 
 def test_checks_are_counted(tmp_path: Path) -> None:

@@ -157,3 +157,23 @@ POSTGRES: tuple[Fault, ...] = (
         keeps=TOUCHES,
     ),
 )
+
+_STEPS, _STRIDE = 150, 59
+THAWS_SECONDS: Final = tuple(round(0.3 + 0.01 * (n * _STRIDE % _STEPS), 2) for n in range(_STEPS))
+"""From 0.3 to 1.79 s in steps of 10 ms, every length once, so ordered that a few trials lie all over it."""
+
+SWEEP: tuple[Fault, ...] = (
+    Freeze(
+        name="postgres-thaw-primary",
+        does="freezes the pod of the Postgres primary and thaws it around the decision about it, 10 ms a trial",
+        undone="by thawing its control group",
+        proved_by="the kernel's freezer says frozen",
+        stays_true="what the old primary acknowledges when it wakes, also to clients that stayed with it, is kept",
+        seconds=12,
+        touches=TOUCHES,
+        needs=("machines",),
+        stubborn=True,
+        engine=ENGINE,
+        moments_seconds=THAWS_SECONDS,
+    ),
+)
