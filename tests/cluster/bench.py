@@ -6,6 +6,7 @@ from typing import Any
 from hms.cluster import Cluster
 from hms.cluster.archive import system_images
 from hms.cluster.binaries import find_binaries
+from hms.cluster.machine import PartStatus
 from hms.errors import KubectlError
 from hms.kubectl import Kubectl
 from tests.cluster.remains import eventually
@@ -72,6 +73,10 @@ class Bench:
         lines = self.shell(pod, f"{BUSYBOX} cat /proc/net/snmp").splitlines()
         names, values = (line.split() for line in lines if line.startswith(f"{protocol}:"))
         return int(values[names.index(name)])
+
+    def parts_of(self, node: int) -> list[PartStatus]:
+        """Return a node's own parts: on one that was just switched on kube-router may give up and begin anew."""
+        return [part for part in self.cluster.status().parts if part.machine == f"node-{node}"]
 
     def reaches(self, pod: str, address: str, port: int) -> bool:
         """Return whether a connection from a pod is accepted within a second."""

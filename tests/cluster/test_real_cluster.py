@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from hms.cluster import Cluster, cgroups
-from hms.cluster.machine import PartStatus
 from hms.errors import ClusterError, KubectlError
 from tests.cluster.bench import BUSYBOX, IDLE, SERVE, Bench
 from tests.cluster.remains import await_no_remains, eventually, remains
@@ -198,12 +197,7 @@ def test_a_volume_survives_its_pod_and_its_node_and_goes_with_its_claim(bench: B
 
 def test_a_frozen_node_answers_nothing_and_goes_on_where_it_stood(bench: Bench) -> None:
     node = bench.cluster.node(2)
-
-    def parts() -> list[PartStatus]:
-        """The frozen node's own: kube-router may give up and begin anew on one that has just been switched on."""
-        return [part for part in bench.cluster.status().parts if part.machine == node.name]
-
-    before = parts()
+    before = bench.parts_of(2)
     eventually(lambda: bench.answers(2), within_seconds=20, what="node 2 before")
 
     node.freeze()
@@ -215,7 +209,7 @@ def test_a_frozen_node_answers_nothing_and_goes_on_where_it_stood(bench: Bench) 
         node.thaw()
 
     eventually(lambda: bench.answers(2), within_seconds=20, what="node 2 after")
-    assert parts() == before
+    assert bench.parts_of(2) == before
 
 
 def test_an_isolated_node_is_silent_until_it_is_healed(bench: Bench) -> None:
