@@ -15,8 +15,9 @@ from drills.debts import InPod
 from drills.faults.careless import Careless
 from drills.faults.engine import POSTGRES, WITNESS_SECONDS
 from drills.faults.families import NODE
-from drills.faults.fault import EVERYTHING, Fault
-from drills.run import Session, alone, check_request
+from drills.faults.fault import EVERYTHING, NEEDS, Fault
+from drills.machines import machines_of
+from drills.run import Session, alone
 from drills.stage import Stage
 from drills.summary import summarise
 from drills.trial import TrialRun
@@ -43,6 +44,7 @@ CARELESS = Careless(
     stubborn=True,
     recovery_seconds=150.0,
 )
+CONTROLS: dict[Kind, Fault] = {"asynchronous": ASYNCHRONOUS, "careless": CARELESS}
 HOW: dict[Kind, str] = {
     "asynchronous": "the drill's role has synchronous_commit local; the primary is cut off with its clients, who stay",
     "careless": "the frozen primary's key was freed without a fence or a vote; its clients stay with it",
@@ -56,6 +58,13 @@ ASK_PRIMARY = (
 )
 
 
+def check_control(kind: Kind, kubectl: Kubectl) -> None:
+    """Raise `UsageError` where no node can be cut off."""
+    if machines_of(kubectl) is None:
+        needs = f"{CONTROLS[kind].name}: needs {NEEDS['machines']}"
+        raise UsageError(needs, remedy="Run it on a test cluster (`hms cluster up`).")
+
+
 def run_postgres_control(
     kind: Kind,
     *,
@@ -67,15 +76,13 @@ def run_postgres_control(
 ) -> None:
     """Run a control `trials` times and leave `drills/control-.../<n>/` in the evidence.
 
-    `UsageError` where no node can be cut off. That nothing was lost is evidence, and for the judge to say.
+    Contract as `check_control`. That nothing was lost is evidence, and for the judge to say.
     """
-    check_request((), trials=trials, inventory=inventory)
-    fault: Fault = ASYNCHRONOUS if kind == "asynchronous" else CARELESS
+    check_control(kind, kubectl)
+    fault = CONTROLS[kind]
     with alone(kubectl, inventory), Session(kubectl, inventory, progress) as session:
         for number in range(1, trials + 1):
             stage, routing = session.at(fault)
-            if reason := fault.not_applicable_because(stage):
-                raise UsageError(f"{fault.name}: {reason}", remedy="Run it on a test cluster (`hms cluster up`).")
             if kind == "asynchronous":
                 _lose(stage)
             outcome = TrialRun(stage, fault, routing, number=number, progress=progress).run()

@@ -9,13 +9,14 @@ import msgspec
 from drills.catalogue import DRILLS, FAULTS, total_seconds
 from drills.chance import MOST_FAULTS, draw
 from drills.control import run_control
-from drills.control_postgres import run_postgres_control
+from drills.control_postgres import Kind, check_control, run_postgres_control
 from drills.faults.fault import NEEDS, Fault
 from drills.run import check_request, run_faults
 from hms.cli.target import RunningTarget, say, target_options
 from hms.errors import UsageError
 
 WIDTH = 120
+POSTGRES_CONTROLS: dict[str, Kind] = {"postgres": "asynchronous", "careless": "careless"}
 
 
 @click.group()
@@ -113,13 +114,16 @@ def control(kind: str, *, trials: int, target: RunningTarget, out: Path | None) 
     check_request((), trials=trials, inventory=target.inventory)
     if kind == "redis" and trials != 1:
         raise UsageError(f"--trials {trials}: the control of Redis runs once")
+    of_postgres = POSTGRES_CONTROLS.get(kind)
+    if of_postgres:
+        check_control(of_postgres, target.kubectl)
     evidence = target.begin("drill", out)
-    if kind == "redis":
-        run_control(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
-    else:
+    if of_postgres:
         run_postgres_control(
-            "asynchronous" if kind == "postgres" else "careless", trials=trials,
-            inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say,
+            of_postgres, trials=trials, inventory=target.inventory, kubectl=target.kubectl, evidence=evidence,
+            progress=say,
         )  # fmt: skip
+    else:
+        run_control(inventory=target.inventory, kubectl=target.kubectl, evidence=evidence, progress=say)
     click.echo(evidence.path)
     say(f"now: hms judge {evidence.path}")

@@ -86,6 +86,37 @@ def test_the_command_line_names_what_is_wrong(arguments: list[str], reason: str)
     assert reason in str(error)
 
 
+def inventory_arguments(tmp_path: Path) -> list[str]:
+    (tmp_path / "i.json").write_bytes(msgspec.json.encode(inventory()))
+    kubeconfig = tmp_path / "k"
+    kubeconfig.write_text(
+        msgspec.json.encode(
+            {"apiVersion": "v1", "kind": "Config", "contexts": [{"name": "c", "context": {"cluster": "", "user": ""}}]}
+        ).decode()
+    )
+    return ["--inventory", str(tmp_path / "i.json"), "--kubeconfig", str(kubeconfig), "--context", "c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["control", "redis", "--trials", "2"], "--trials 2: the control of Redis runs once"),
+        (["control", "careless", "--trials", "0"], "--trials 0: must be from 1 to 1000"),
+        (["control", "postgres"], "control-postgres-asynchronous: needs the machines of a test cluster"),
+        (["control", "careless"], "control-careless-detector: needs the machines of a test cluster"),
+    ],
+)
+def test_a_control_says_what_it_cannot_do(
+    tmp_path: Path, arguments: list[str], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    error = CliRunner().invoke(drill, [*arguments, *inventory_arguments(tmp_path)]).exception
+    assert isinstance(error, UsageError)
+    assert reason in str(error)
+    assert not (tmp_path / "evidence").exists()
+
+
 def test_evidence_is_never_mixed(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.json").write_text("{}")
