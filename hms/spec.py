@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Self, cast
 
-from hms.quantity import format_bytes, format_millicores
+from hms.quantity import format_bytes
 from hms.spec_fields import Fields, Values
+from hms.spec_resources import ResourceSpec, read_resources
 
 SECRET_KEYS: Final = (
     "postgresSuperuserPassword", "postgresReplicationPassword", "postgresRewindPassword", "postgresRestPassword",
@@ -25,16 +26,6 @@ _GIB: Final = 1024**3
 DrillPolicy = Literal["allowed", "forbidden"]
 Switch = Literal["on", "off"]
 SynchronousMode = Literal["off", "on", "quorum"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceSpec:
-    """What one container asks for and may use."""
-
-    cpu_request_millicores: int
-    cpu_limit_millicores: int
-    memory_request_bytes: int
-    memory_limit_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +59,11 @@ class PostgresSpec:
     def shared_buffers_bytes(self) -> int:
         """Return a quarter of the memory limit, in whole MiB: the manual's starting point for a server of its own."""
         return max(self.resources.memory_limit_bytes // 4 // _MIB, 16) * _MIB
+
+    @property
+    def cycle_seconds(self) -> int:
+        """Return how long a live leader takes at most to renew its lease: a loop, then its tries to read and write."""
+        return self.loop_wait_seconds + 2 * self.retry_timeout_seconds
 
     @property
     def reserved_connections(self) -> int:
@@ -163,7 +159,7 @@ class StackSpec:
             redis=_redis(fields),
             sentinel=_sentinel(fields),
             app=_app(fields),
-            load=_resources(fields, "load", 64 * _MIB),
+            load=read_resources(fields, "load", 64 * _MIB),
         )
         _rules(fields, spec)
         fields.finish(source)
@@ -187,28 +183,6 @@ def _cluster(fields: Fields, stack: str) -> ClusterChoice:
     return choice
 
 
-def _resources(fields: Fields, prefix: str, least_memory_bytes: int) -> ResourceSpec:
-    """Read `<prefix>CpuRequest`, `CpuLimit`, `MemoryRequest` and `MemoryLimit`, limits at or above requests."""
-    most_cpu, most_memory = 256_000, 4096 * _GIB
-    spec = ResourceSpec(
-        cpu_request_millicores=fields.millicores(f"{prefix}CpuRequest", 1, most_cpu),
-        cpu_limit_millicores=fields.millicores(f"{prefix}CpuLimit", 10, most_cpu),
-        memory_request_bytes=fields.bytes(f"{prefix}MemoryRequest", 4 * _MIB, most_memory),
-        memory_limit_bytes=fields.bytes(f"{prefix}MemoryLimit", least_memory_bytes, most_memory),
-    )
-    fields.require(
-        spec.cpu_limit_millicores >= spec.cpu_request_millicores,
-        f"{prefix}CpuLimit: {format_millicores(spec.cpu_limit_millicores)} is below "
-        f"{prefix}CpuRequest {format_millicores(spec.cpu_request_millicores)}",
-    )
-    fields.require(
-        spec.memory_limit_bytes >= spec.memory_request_bytes,
-        f"{prefix}MemoryLimit: {format_bytes(spec.memory_limit_bytes)} is below "
-        f"{prefix}MemoryRequest {format_bytes(spec.memory_request_bytes)}",
-    )
-    return spec
-
-
 def _odd(fields: Fields, key: str, value: int) -> None:
     fields.require(value % 2 == 1, f"{key}: {value} is not odd; an even number tolerates no more losses")
 
@@ -216,7 +190,7 @@ def _odd(fields: Fields, key: str, value: int) -> None:
 def _postgres(fields: Fields) -> PostgresSpec:
     spec = PostgresSpec(
         members=fields.integer("postgresMembers", 1, 9),
-        resources=_resources(fields, "postgres", 128 * _MIB),
+        resources=read_resources(fields, "postgres", 128 * _MIB),
         storage_bytes=fields.bytes("postgresStorage", 256 * _MIB, 65536 * _GIB),
         wal_storage_bytes=fields.bytes("postgresWalStorage", 256 * _MIB, 65536 * _GIB),
         max_connections=fields.integer("postgresMaxConnections", 20, 10_000),
@@ -227,14 +201,13 @@ def _postgres(fields: Fields) -> PostgresSpec:
         primary_start_timeout_seconds=fields.integer("patroniPrimaryStartTimeoutSeconds", 0, 3600),
         replication_timeout_seconds=fields.integer("postgresReplicationTimeoutSeconds", 1, 600),
         witness=cast(Switch, fields.choice("witness", ("on", "off"))),
-        witness_resources=_resources(fields, "witness", 32 * _MIB),
+        witness_resources=read_resources(fields, "witness", 32 * _MIB),
     )
     _odd(fields, "postgresMembers", spec.members)
-    cycle = spec.loop_wait_seconds + 2 * spec.retry_timeout_seconds
     fields.require(
-        cycle <= spec.ttl_seconds,
+        spec.cycle_seconds <= spec.ttl_seconds,
         f"patroniTtlSeconds: {spec.ttl_seconds} is below patroniLoopWaitSeconds + 2 x patroniRetryTimeoutSeconds = "
-        f"{cycle} (Patroni's own rule)",
+        f"{spec.cycle_seconds} (Patroni's own rule)",
     )
     fields.require(
         spec.synchronous_mode == "off" or spec.members >= 3,
@@ -251,7 +224,7 @@ def _postgres(fields: Fields) -> PostgresSpec:
 def _redis(fields: Fields) -> RedisSpec:
     spec = RedisSpec(
         nodes=fields.integer("redisNodes", 1, 9),
-        resources=_resources(fields, "redis", 16 * _MIB),
+        resources=read_resources(fields, "redis", 16 * _MIB),
         storage_bytes=fields.bytes("redisStorage", 16 * _MIB, 65536 * _GIB),
         max_memory_bytes=fields.bytes("redisMaxMemory", 4 * _MIB, 4096 * _GIB),
         min_replicas_to_write=fields.integer("redisMinReplicasToWrite", 0, 8),
@@ -274,7 +247,7 @@ def _sentinel(fields: Fields) -> SentinelSpec:
     spec = SentinelSpec(
         members=fields.integer("sentinels", 3, 9),
         quorum=fields.integer("sentinelQuorum", 1, 9),
-        resources=_resources(fields, "sentinel", 16 * _MIB),
+        resources=read_resources(fields, "sentinel", 16 * _MIB),
         storage_bytes=fields.bytes("sentinelStorage", 8 * _MIB, 1024 * _GIB),
         down_after_ms=fields.integer(
             "sentinelDownAfterMs", 500, 600_000, why="below it a busy primary is failed over for nothing"
@@ -296,7 +269,7 @@ def _app(fields: Fields) -> AppSpec:
         replicas=fields.integer("appReplicas", 2, 100, why="one replica cannot be rolled without a gap"),
         max_replicas=fields.integer("appMaxReplicas", 2, 100),
         target_cpu_percent=fields.integer("appTargetCpuPercent", 10, 1000),
-        resources=_resources(fields, "app", 64 * _MIB),
+        resources=read_resources(fields, "app", 64 * _MIB),
         pool_size=fields.integer("appPoolSize", 1, 50),
         max_concurrency=fields.integer("appMaxConcurrency", 1, 10_000),
         rate_limits=cast(Switch, fields.choice("rateLimits", ("on", "off"))),

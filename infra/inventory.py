@@ -3,7 +3,8 @@
 from hms import __version__
 from hms.images import USER_IDS, reference
 from hms.inventory import Container, Endpoint, Inventory, Postgres, Redis, Role, Workload
-from hms.spec import ResourceSpec, StackSpec
+from hms.spec import StackSpec
+from hms.spec_resources import ResourceSpec
 from infra.app import postgres_hosts
 from infra.flows import flows
 from infra.names import (

@@ -12,7 +12,8 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from hms.quantity import format_bytes, format_millicores
-from hms.spec import ResourceSpec, StackSpec
+from hms.spec import StackSpec
+from hms.spec_resources import ResourceSpec
 from infra.names import PART_OF
 
 _GIB = 1024**3

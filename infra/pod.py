@@ -29,7 +29,7 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from hms.inventory import Limits
 from hms.quantity import format_bytes, format_millicores
-from hms.spec import ResourceSpec
+from hms.spec_resources import ResourceSpec
 from infra.names import labels
 
 # Owner and group may read, no one else; the pod's fsGroup makes the group its own.

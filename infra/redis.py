@@ -22,7 +22,7 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
 from hms.images import USER_IDS, reference
-from hms.spec import ResourceSpec
+from hms.spec_resources import ResourceSpec
 from infra.credentials import Credentials
 from infra.names import (
     CONFIG_PATH,

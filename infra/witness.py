@@ -23,6 +23,7 @@ def witness_container(site: Site) -> ContainerArgs:
             pod_field("WITNESS_NAMESPACE", "metadata.namespace"),
             EnvVarArgs(name="WITNESS_MEMBERS", value=" ".join(pod_names(POSTGRES, spec.members))),
             EnvVarArgs(name="WITNESS_SCOPE", value=POSTGRES),
+            EnvVarArgs(name="WITNESS_STALE_SECONDS", value=str(spec.cycle_seconds)),
         ],
         ports=[ContainerPortArgs(name=WITNESS, container_port=WITNESS_PORT)],
         resources=resources(spec.witness_resources),

@@ -2,7 +2,8 @@
 
 A TCP connect proves nothing, since the kernel of a frozen process accepts it: Patroni must answer its `/liveness`, or
 Postgres an SSLRequest, which costs it one byte and no session. Only when neither does, several times in a row, is the
-leader silent; a Patroni that hangs over a Postgres that serves is left to Patroni, and so is the reverse.
+leader silent. A Patroni that hangs over a Postgres that serves is a matter of its lease (`lease.py`), the reverse is
+Patroni's own.
 """
 
 import asyncio
@@ -44,14 +45,18 @@ def _drop(writer: asyncio.StreamWriter) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one probe found: whether anyone answered, and whether this process was late itself, which proves nothing."""
+    """What one probe found: whether anyone answered, whether it was Patroni, or this process was late itself.
+
+    Who was late has found nothing by silence.
+    """
 
     answered: bool
     late: bool
+    patroni: bool
 
 
 async def probe(host: str, patroni_port: int, postgres_port: int, patience_seconds: float) -> Probe:
-    """Ask the leader once. It is over at the first answer, when both have refused, or when patience ends."""
+    """Ask the leader once. It is over when Patroni answers, when both have answered or refused, or patience ends."""
     began = time.monotonic()
     first = asyncio.ensure_future(_answers(patroni_answers(host, patroni_port)))
     both = {first}
@@ -60,19 +65,20 @@ async def probe(host: str, patroni_port: int, postgres_port: int, patience_secon
         if not (done and first.result()):
             both.add(asyncio.ensure_future(_answers(postgres_answers(host, postgres_port))))
         waiting = {task for task in both if not task.done()}
-        while waiting and not any(task.done() and task.result() for task in both):
+        while waiting and not (first.done() and first.result()):
             left = patience_seconds - (time.monotonic() - began)
             done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 break
         answered = any(task.done() and task.result() for task in both)
+        patroni = first.done() and first.result()
     finally:
         for task in both:
             task.cancel()
         await asyncio.gather(*both, return_exceptions=True)
     # Who was not running when an answer came, or when its patience ended, knows nothing of the other.
     late = time.monotonic() - began > patience_seconds * 1.5
-    return Probe(answered, late)
+    return Probe(answered, late, patroni)
 
 
 async def _answers(asked: Awaitable[bool]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from witness.core import Action, Clear, Publish, Raise, Record, Release, Suspect, Take, Vote, Withdraw, decide
 from witness.fence import Standby
 from witness.kube import Kube, KubeError, StatusError
+from witness.lease import Lease
 from witness.metrics import Metrics
 from witness.probe import Suspicion, probe
 from witness.record import leader_address, patch_of, read_record, seal_of
@@ -19,6 +20,7 @@ AGAIN_SECONDS = 0.5
 FENCED_POLL_SECONDS = 0.01
 """How often the kernel is asked while fenced: a pending SIGTERM sends no news."""
 REST_POLL_SECONDS = 2.0
+LEASE_TICK_SECONDS = 1.0
 CONFLICT = 409
 
 
@@ -33,10 +35,12 @@ class Witness:
     def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
         self._settings = settings
         self._kube = kube
+        self._selector = LABELS.format(scope=settings.scope)
         self._metrics = metrics
         self._objects: dict[str, dict[str, Any]] = {}
         self._news = asyncio.Event()
         self._suspicion = Suspicion(settings.failures)
+        self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
         self._standby = Standby(settings.home, settings.data, settings.sockets, settings.postgres_port, say)
         self._latched_at = time.monotonic()
         self._suspected: tuple[str, str] | None = None
@@ -51,6 +55,7 @@ class Witness:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self._probe())
+            tasks.create_task(self._watch_lease())
             tasks.create_task(self._decide())
 
     # News
@@ -65,17 +70,19 @@ class Witness:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow(self) -> None:
-        selector = LABELS.format(scope=self._settings.scope)
-        listed = await self._kube.read("endpoints", selector)
-        for item in listed["items"]:
-            self._learn(item)
-        async for event in self._kube.watch(
-            "endpoints", selector, listed["metadata"]["resourceVersion"], WATCH_SECONDS
-        ):
+        version = await self._list()
+        async for event in self._kube.watch("endpoints", self._selector, version, WATCH_SECONDS):
             if event["type"] == "ERROR":
                 raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
             if event["type"] in {"ADDED", "MODIFIED"}:
                 self._learn(event["object"])
+
+    async def _list(self) -> str:
+        """Read both objects now, and return the version to watch from."""
+        listed = await self._kube.read("endpoints", self._selector)
+        for item in listed["items"]:
+            self._learn(item)
+        return str(listed["metadata"]["resourceVersion"])
 
     def _learn(self, item: dict[str, Any]) -> None:
         """Keep an object, unless a later version of it is known: the versions of one object are numbers that grow."""
@@ -108,13 +115,46 @@ class Witness:
         found = await probe(address, self._settings.patroni_port, self._settings.postgres_port, patience)
         self._metrics.add("probes", "answered" if found.answered else "late" if found.late else "silent")
         self._suspicion.count(leader, term, found)
-        suspected = (leader, term) if self._suspicion.suspects(leader, term) else None
+        if found.patroni:
+            self._lease.patroni_answered()
+        self._compare()
+
+    async def _watch_lease(self) -> NoReturn:
+        """See whether the leader's lease is renewed; where the watch says that it is not, the API server is asked."""
+        while True:
+            await asyncio.sleep(LEASE_TICK_SECONDS)
+            lease, was_read = self._foreign_lease(), False
+            if lease is not None and lease == self._lease.seen:
+                try:
+                    await self._list()
+                    lease, was_read = self._foreign_lease(), True
+                except (KubeError, StatusError, ValueError, KeyError) as error:
+                    say("lease not read", error=str(error))
+            self._lease.tick(lease, was_read=was_read)
+            self._compare()
+
+    def _foreign_lease(self) -> Vote | None:
+        record = self._record()
+        return None if record is None or record.leader == self._settings.member else record.lease
+
+    def _suspects(self, record: Record) -> bool:
+        if record.leader is None:
+            return False
+        return self._suspicion.suspects(record.leader, record.term) or self._lease.is_stale(record.lease)
+
+    def _compare(self) -> None:
+        """Say so where the suspicion has changed, and decide anew."""
+        record = self._record()
+        suspected = None
+        if record is not None and record.leader is not None and self._suspects(record):
+            suspected = (record.leader, record.term)
         if suspected != self._suspected:
             self._suspected = suspected
             self._news.set()
             if suspected is not None:
                 self._metrics.add("suspicions")
-                say("suspects", leader=leader, term=term)
+                why = "lease" if self._lease.is_stale(self._foreign_lease()) else "probes"
+                say("suspects", leader=suspected[0], term=suspected[1], why=why)
 
     # Decision
 
@@ -137,8 +177,7 @@ class Witness:
         """Decide once and act; return whether to decide again at once."""
         fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
         gives_up = time.monotonic() - self._latched_at > self._settings.gives_up_ms / 1000
-        suspects = record.leader is not None and self._suspicion.suspects(record.leader, record.term)
-        action = decide(self._settings.member, record, fence, suspects=suspects, gives_up=gives_up)
+        action = decide(self._settings.member, record, fence, suspects=self._suspects(record), gives_up=gives_up)
         return action is not None and await self._act(action)
 
     async def _act(self, action: Action) -> bool:

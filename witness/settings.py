@@ -17,8 +17,9 @@ class Settings:
     """Who this witness is, and how patient.
 
     A leader is silent after `failures` probes in a row without any answer, `period_ms` apart, each of which waits
-    `patience_ms`. A fence that leads to nothing ends after `gives_up_ms`. `account` has the token and the certificate
-    of the API server, `home` the latch, `data` is Postgres's data directory, `sockets` where it listens locally.
+    `patience_ms`. A lease is stale after `stale_seconds` without renewal, which no leader that lives lets pass. A fence
+    that leads to nothing ends after `gives_up_ms`. `account` has the token and the certificate of the API server,
+    `home` the latch, `data` is Postgres's data directory, `sockets` where it listens locally.
     """
 
     member: str
@@ -33,6 +34,7 @@ class Settings:
     period_ms: int = 100
     patience_ms: int = 200
     failures: int = 3
+    stale_seconds: int = 10
     gives_up_ms: int = 5000
     account: Path = ACCOUNT
     home: Path = Path("/data/witness")
@@ -47,6 +49,7 @@ _NUMBERS = {
     "period_ms": (10, 10_000),
     "patience_ms": (10, 10_000),
     "failures": (1, 100),
+    "stale_seconds": (2, 3600),
     "gives_up_ms": (500, 60_000),
 }
 

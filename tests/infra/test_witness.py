@@ -22,6 +22,13 @@ def test_it_is_told_who_the_members_are() -> None:
     assert told["WITNESS_SCOPE"] == "postgres"
 
 
+def test_a_lease_is_stale_when_patroni_allows_no_more_and_before_it_runs_out() -> None:
+    made = spec(patroniLoopWaitSeconds=2, patroniRetryTimeoutSeconds=5)
+    (_, witness) = recorded(made).one("StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in witness["env"]}
+    assert int(told["WITNESS_STALE_SECONDS"]) == 12 < made.postgres.ttl_seconds
+
+
 def test_without_it_members_are_as_they_were() -> None:
     made = recorded(spec(witness="off"))
     pod = made.one("StatefulSet", "postgres")["spec"]["template"]["spec"]

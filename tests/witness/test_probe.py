@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from witness.probe import Probe, Suspicion, probe
 
 PATIENCE_SECONDS = 0.5
-ANSWERED, SILENT, LATE = Probe(True, False), Probe(False, False), Probe(False, True)
+ANSWERED, SILENT, LATE = Probe(True, False, True), Probe(False, False, False), Probe(False, True, False)
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -56,8 +56,17 @@ def test_a_patroni_that_answers_at_all_is_enough_and_postgres_is_not_asked() -> 
 
 
 def test_a_postgres_that_serves_is_enough_where_patroni_hangs_or_is_gone() -> None:
-    assert asyncio.run(ask(frozen, postgres))[0].answered
-    assert asyncio.run(ask(None, postgres))[0].answered
+    for dead in (frozen, None):
+        found, _ = asyncio.run(ask(dead, postgres))
+        assert (found.answered, found.patroni) == (True, False)
+
+
+def test_a_patroni_slower_than_its_postgres_has_answered_as_well() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(PATIENCE_SECONDS / 2)
+        await patroni(reader, writer)
+
+    assert asyncio.run(ask(slow, postgres))[0] == ANSWERED
 
 
 def test_a_kernel_that_accepts_for_a_frozen_process_is_no_answer() -> None:
