@@ -108,6 +108,11 @@ class Kube:
         async with self._one_at_a_time:
             return await self._within(self._ask("PATCH", path, headers, data))
 
+    async def get(self, kind: str, name: str) -> dict[str, Any]:
+        """Return one object."""
+        async with self._one_at_a_time:
+            return await self._within(self._ask("GET", f"/api/v1/namespaces/{self._namespace}/{kind}/{name}", [], b""))
+
     async def read(self, kind: str, selector: str) -> dict[str, Any]:
         """Return the objects of a kind that bear these labels, with the version of the list."""
         path = f"/api/v1/namespaces/{self._namespace}/{kind}?labelSelector={selector}"

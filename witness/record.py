@@ -75,6 +75,20 @@ def seal_of(take: Take, scope: str, nonce: str) -> Patch:
     return _patch(f"{scope}-sync", take.sync_version, {SEAL: nonce})
 
 
+def unasked(pod: Object) -> dict[str, Any] | None:
+    """Return the merge patch of a member's pod after which Patroni's race does not ask it; None if none is needed.
+
+    Its `status` stays but for `api_url`, so that who follows it, should it live, goes on; it would then write it anew.
+    """
+    try:
+        status = json.loads(_annotations(pod).get("status", ""))
+        del status["api_url"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    text = json.dumps(status, separators=(",", ":"))
+    return {"metadata": {"resourceVersion": _version(pod), "annotations": {"status": text}}}
+
+
 def encode_vote(vote: Vote, *, withdrawn: bool = False) -> str:
     """Return a vote as text, as an annotation and the latch have it."""
     return json.dumps({**vote._asdict(), "withdrawn": withdrawn} if withdrawn else vote._asdict())

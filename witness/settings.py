@@ -32,7 +32,7 @@ class Settings:
     patroni_port: int = 8008
     metrics_port: int = 8009
     period_ms: int = 100
-    patience_ms: int = 200
+    patience_ms: int = 130
     failures: int = 3
     stale_seconds: int = 10
     gives_up_ms: int = 5000

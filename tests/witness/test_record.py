@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from witness.core import Clear, Mark, Publish, Raise, Release, Suspect, Sync, Take, Vote, Withdraw
-from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of
+from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of, unasked
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
 VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
@@ -91,3 +91,19 @@ def test_a_take_frees_the_key_as_patroni_does_after_a_seal_of_the_sync_object() 
 def test_what_is_done_on_the_standby_writes_nothing(action: Raise | Release) -> None:
     with pytest.raises(ValueError, match="writes nothing"):
         patch_of(action, "postgres-1", "postgres")
+
+
+def test_a_silent_leader_is_not_asked_by_the_race_and_can_still_be_followed() -> None:
+    status = {"conn_url": "postgres://10.0.0.7:5432/postgres", "api_url": "http://10.0.0.7:8008/patroni", "timeline": 3}
+    patch = unasked(thing("77", status=json.dumps(status)))
+    assert patch is not None
+    assert patch["metadata"]["resourceVersion"] == "77"
+    left = json.loads(patch["metadata"]["annotations"]["status"])
+    assert left == {"conn_url": status["conn_url"], "timeline": 3}
+    assert unasked(thing("78", status=json.dumps(left))) is None
+
+
+@pytest.mark.parametrize("status", ["", "{", "[]", "7", "null"])
+def test_a_status_that_cannot_be_read_is_left_alone(status: str) -> None:
+    assert unasked(thing("77", status=status)) is None
+    assert unasked({}) is None

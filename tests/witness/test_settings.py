@@ -19,7 +19,7 @@ GOOD = {
 
 def test_what_is_not_said_has_a_default() -> None:
     settings = read_settings({**GOOD, "WITNESS_PERIOD_MS": "50"})
-    assert (settings.api_port, settings.period_ms, settings.patience_ms, settings.failures) == (443, 50, 200, 3)
+    assert (settings.api_port, settings.period_ms, settings.patience_ms, settings.failures) == (443, 50, 130, 3)
 
 
 def test_every_problem_is_named_with_its_value_and_bound() -> None:
