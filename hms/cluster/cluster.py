@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
-from hms.cluster import cgroups, network, preflight
+from hms.cluster import cgroups, inotify, network, preflight
 from hms.cluster.addresses import MAXIMUM_NODES
 from hms.cluster.binaries import find_binaries, search_path
 from hms.cluster.images import ImageStore, load_images
@@ -65,6 +65,8 @@ class Cluster:
                 preflight.check(self.layout.home, nodes)
                 tell("this machine has what it needs")
             try:
+                if raised := inotify.reserve(self.hierarchies, self.layout.group, nodes):
+                    tell(raised)
                 self._startup(found or self._new_state(nodes), tell).run()
             except BaseException:
                 if found is None:
@@ -108,6 +110,7 @@ class Cluster:
         shutil.rmtree(self.layout.home, ignore_errors=True)
         if self.layout.home.exists():
             raise ClusterError(f"{self.layout.home}: cannot be removed", remedy="See what is mounted there or uses it.")
+        inotify.release(self.hierarchies)
         self.layout.lock.unlink(missing_ok=True)
 
     def _locked(self, progress: Progress) -> AbstractContextManager[None]:

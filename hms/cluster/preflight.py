@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from hms.cluster import cgroups
+from hms.cluster import cgroups, inotify
 from hms.cluster.addresses import INDEXES, Addresses
 from hms.cluster.binaries import missing_binaries
 from hms.cluster.cgroups import WANTED_CONTROLLERS
@@ -19,10 +19,6 @@ NODE_MEMORY_BYTES = 1 << 30
 """The least with which a node is of use: its daemons take about 300 MB, the control plane's about 600 MB."""
 
 DISK_BYTES = 4 << 30
-INOTIFY_INSTANCES = 12
-INOTIFY_INSTANCES_PER_NODE = 16
-"""Seen: 7 for the control plane, 8 to 10 for a node with pods."""
-
 SOCKET_PATH_BYTES = 107
 CAP_SYS_RESOURCE = 24
 
@@ -118,33 +114,14 @@ def resource_problems(home: Path, nodes: int) -> list[str]:
     free = shutil.disk_usage(existing).free
     if free < DISK_BYTES:
         problems.append(f"disk: {free >> 20} MiB free at {existing}, the cluster needs {DISK_BYTES >> 20} MiB")
-    limit = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
-    used = inotify_instances()
-    wanted = INOTIFY_INSTANCES + nodes * INOTIFY_INSTANCES_PER_NODE
-    if limit - used < wanted:
-        problems.append(
-            f"fs.inotify.max_user_instances: {limit}, of which {used} are in use, and {nodes} nodes need {wanted}; "
-            f"`sysctl fs.inotify.max_user_instances={max(512, 2 * limit)}` raises it"
-        )
+    if lacking := inotify.problem(nodes):
+        problems.append(lacking)
     longest = home / f"node-{nodes}" / "containerd.sock.ttrpc"
     if len(os.fsencode(longest)) > SOCKET_PATH_BYTES:
         problems.append(f"{longest}: {len(os.fsencode(longest))} bytes, a socket's path may have {SOCKET_PATH_BYTES}")
     if Path("/run") in home.resolve().parents:
         problems.append(f"{home}: below /run, which each machine has of its own; set XDG_STATE_HOME")
     return problems
-
-
-def inotify_instances() -> int:
-    """Return how many inotify instances root's processes have, for whom the limit counts together."""
-    count = 0
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and process.stat().st_uid == 0:
-                with os.scandir(process / "fd") as files:
-                    count += sum(os.readlink(file) == "anon_inode:inotify" for file in files)
-        except OSError:  # It ended while it was looked at.
-            continue
-    return count
 
 
 def cgroup_problems() -> list[str]:

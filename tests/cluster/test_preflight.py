@@ -42,15 +42,6 @@ def test_a_run_directory_too_long_for_a_socket_is_refused(tmp_path: Path) -> Non
     assert [problem for problem in problems if "a socket's path may have 107" in problem]
 
 
-def test_inotify_instances_in_use_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(preflight, "inotify_instances", lambda: 10**9)
-
-    (problem,) = [line for line in preflight.resource_problems(tmp_path, 3) if "inotify" in line]
-
-    assert "1000000000 are in use, and 3 nodes need 60" in problem
-    assert "sysctl fs.inotify.max_user_instances=" in problem
-
-
 def test_a_run_directory_below_run_is_refused() -> None:
     assert [
         problem for problem in preflight.resource_problems(Path("/run/user/0/hms"), 1) if "XDG_STATE_HOME" in problem
