@@ -59,7 +59,7 @@ def server_settings(spec: PostgresSpec) -> dict[str, str]:
         "wal_receiver_timeout": replication_timeout,
         "wal_receiver_status_interval": "1s",
         # Half of a failover's replicas dial the new primary before it has promoted; the default lets them wait 5 s.
-        "wal_retrieve_retry_interval": "250ms",
+        "wal_retrieve_retry_interval": "100ms",
         "hot_standby_feedback": "on",
         "synchronous_commit": "on",
         "tcp_keepalives_idle": "2",
