@@ -39,6 +39,9 @@ _WATCH_SECONDS = 2.0
 _ANSWER_SECONDS = 2.0
 _WORK_SECONDS = 300.0
 
+_LOST_SECONDS = 0.25
+"""How often it is looked whether the server is lost, while it works."""
+
 _NO_PRIMARY_SECONDS = 0.5
 """How often it is looked for a primary while there is none: no server is asked for that."""
 
@@ -124,13 +127,14 @@ class Maintenance:
                 return
             if monotonic() >= next_run:
                 next_run = monotonic() + self._interval_seconds
-                await self._tend(connection)
+                await self._tend(connection, address)
             await asyncio.sleep(max(0.0, min(_WATCH_SECONDS, next_run - monotonic())))
 
-    async def _tend(self, connection: Connection) -> None:
+    async def _tend(self, connection: Connection, address: Address) -> None:
         began = monotonic()
         try:
-            tended = await _alone(connection, self._work(connection), seconds=_WORK_SECONDS)
+            work = _alone(connection, self._work(connection), seconds=_WORK_SECONDS)
+            tended = await self._while_primary(address, work)
         except (psycopg.Error, AppError, OSError, TimeoutError):
             self._metrics.maintenance_runs.labels("failed").inc()
             raise
@@ -141,6 +145,32 @@ class Maintenance:
         fields = {"made": list(tended.made), _RETIRED[self._search_log.retired]: list(tended.retired)}
         level = logging.INFO if tended.changed else logging.DEBUG
         _LOG.log(level, "search log tended to", extra={"fields": {**fields, "seconds": round(monotonic() - began, 3)}})
+
+    async def _while_primary(self, address: Address, work: Coroutine[None, None, T]) -> T:
+        """Do `work`, which may take minutes, for as long as probes of the server are answered, and it is the primary.
+
+        Raises `TimeoutError` if it is given up, and what it raises.
+        """
+        task = asyncio.create_task(work)
+        lost = asyncio.create_task(self._until_lost(address))
+        try:
+            await asyncio.wait({task, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise TimeoutError("the server is no primary that answers any more")
+            return task.result()
+        finally:
+            task.cancel()
+            lost.cancel()
+
+    async def _until_lost(self, address: Address) -> None:
+        """Return once another server is the primary, or none has been for as long as an answer may take."""
+        seen = monotonic()
+        while monotonic() - seen < _ANSWER_SECONDS:
+            if (primary := self._router.primary) is not None:
+                if primary.address != address:
+                    return
+                seen = monotonic()
+            await asyncio.sleep(_LOST_SECONDS)
 
     async def _work(self, connection: Connection) -> Tended:
         row = await (await connection.execute("SELECT now(), to_regclass('search_logs') IS NOT NULL")).fetchone()

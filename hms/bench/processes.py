@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -105,7 +106,8 @@ class Process:
 
     def kill(self) -> None:
         """Kill the child and what it started itself, and wait until all of them are gone."""
-        family = [os.pidfd_open(pid) for pid in self.children()]
+        self._child.send_signal(signal.SIGSTOP)  # so that it starts no other while they are listed
+        family = [descriptor for pid in self.children() if (descriptor := _opened(pid)) is not None]
         self._child.kill()
         self._child.wait(30)
         for descriptor in family:
@@ -116,13 +118,13 @@ class Process:
 
     def freeze(self) -> None:
         """Stop the child and its children, as a node does that hangs: sockets stay open, nothing answers."""
-        for pid in (self.pid, *self.children()):
-            os.kill(pid, signal.SIGSTOP)
+        self._child.send_signal(signal.SIGSTOP)  # first, so that it starts no other
+        _send(self.children(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let the child and its children go on."""
-        for pid in (self.pid, *self.children()):
-            os.kill(pid, signal.SIGCONT)
+        _send(self.children(), signal.SIGCONT)
+        self._child.send_signal(signal.SIGCONT)
 
     def children(self) -> list[int]:
         """List the processes that the child started."""
@@ -139,6 +141,19 @@ class Process:
         with self._said:
             self._ended = True
             self._said.notify_all()
+
+
+def _send(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended since it was listed
+            os.kill(pid, number)
+
+
+def _opened(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # it ended since it was listed
+        return None
 
 
 def _ended(descriptor: int, seconds: float) -> bool:

@@ -1,7 +1,7 @@
 """The kernel's limit of inotify instances: raised for as long as the machine has test clusters, then put back.
 
 The limit counts for all of root's processes together. Debian's is 128, and a cluster of three nodes with the stack on
-it takes most of that: a second one, or a desktop's own watchers, would leave a kubelet without.
+it takes a quarter of that: beside a few others, or much else that watches files, a kubelet would be left without.
 """
 
 import json
@@ -16,8 +16,8 @@ RECORD = Path("/run/hms-inotify.json")
 """What the limit was and what it was raised to. Where a restart forgets it, as it forgets the limit itself."""
 
 INSTANCES = 12
-INSTANCES_PER_NODE = 30
-"""Seen: 7 for the control plane; for a node 8 to 10 with pods of the system, up to 28 with the stack's."""
+INSTANCES_PER_NODE = 16
+"""Seen: 7 for the control plane, and 8 to 10 for a node with the stack's pods."""
 
 
 def wanted(nodes: int) -> int:

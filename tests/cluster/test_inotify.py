@@ -9,7 +9,7 @@ from hms.cluster.cgroups import Hierarchies
 
 
 class Host:
-    """A host's limit, its record and its control groups, in a directory; its processes have 40 instances."""
+    """A host's limit, its record and its control groups, in a directory; its processes have 90 instances."""
 
     def __init__(self, directory: Path) -> None:
         self.limit = directory / "max_user_instances"
@@ -32,7 +32,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(inotify, "in_use", lambda: 40)
+    monkeypatch.setattr(inotify, "in_use", lambda: 90)
     return Host(tmp_path)
 
 
@@ -48,7 +48,7 @@ def test_enough_is_left_alone(host: Host) -> None:
 def test_too_few_are_raised_and_told_and_put_back_with_the_last_cluster(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = 40 + inotify.wanted(3)
+    first = 90 + inotify.wanted(3)
     assert host.reserve("one") == f"fs.inotify.max_user_instances: 128 -> {first} until the machine has no test cluster"
     monkeypatch.setattr(inotify, "in_use", lambda: 130)
     host.reserve("two")
@@ -100,8 +100,8 @@ def test_a_limit_that_cannot_be_raised_is_a_problem_told_with_a_way_out(
     problem = inotify.problem(3, host.limit)
 
     assert problem is not None
-    assert f"128, of which 40 are in use, and 3 nodes need {inotify.wanted(3)}" in problem
-    assert f"`sysctl fs.inotify.max_user_instances={40 + inotify.wanted(3)}` on the host" in problem
+    assert f"128, of which 90 are in use, and 3 nodes need {inotify.wanted(3)}" in problem
+    assert f"`sysctl fs.inotify.max_user_instances={90 + inotify.wanted(3)}` on the host" in problem
     assert inotify.problem(1, host.limit) is None
 
 
