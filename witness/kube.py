@@ -1,4 +1,4 @@
-"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints, patch one, patch a pod.
+"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints and pods, patch one of each.
 
 HTTP/1.1 over asyncio's streams with h11. One connection is kept for the patches; each watch has its own.
 """
@@ -15,8 +15,8 @@ import h11
 
 _READ_BYTES = 65536
 _LARGEST_BYTES = 4 * 1024**2
-_IDLE_SECONDS = 5.0
-"""A leader renews its lease every second: a watch that says nothing for longer may be cut off without knowing it."""
+_WHOLE = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 T = TypeVar("T")
 
@@ -113,24 +113,27 @@ class Kube:
         async with self._one_at_a_time:
             return await self._within(self._ask("GET", f"/api/v1/namespaces/{self._namespace}/{kind}/{name}", [], b""))
 
-    async def read(self, kind: str, selector: str) -> dict[str, Any]:
+    async def read(self, kind: str, selector: str, *, metadata_only: bool = False) -> dict[str, Any]:
         """Return the objects of a kind that bear these labels, with the version of the list."""
         path = f"/api/v1/namespaces/{self._namespace}/{kind}?labelSelector={selector}"
+        accept = _METADATA.format("List") if metadata_only else _WHOLE
         async with self._one_at_a_time:
-            return await self._within(self._ask("GET", path, [], b""))
+            return await self._within(self._ask("GET", path, [], b"", accept))
 
-    async def watch(self, kind: str, selector: str, version: str, seconds: int) -> AsyncIterator[dict[str, Any]]:
-        """Yield what changes after `version`, for at most so many seconds."""
+    async def watch(
+        self, kind: str, selector: str, version: str, *, seconds: int, idle_seconds: float, metadata_only: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what changes after `version`, for at most `seconds`; `KubeError` after `idle_seconds` of silence."""
         query = f"labelSelector={selector}&watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
         connection = await self._within(self._open())
         try:
             path = f"/api/v1/namespaces/{self._namespace}/{kind}?{query}"
-            connection.send("GET", path, self._headers(), b"")
+            connection.send("GET", path, self._headers(_METADATA.format("") if metadata_only else _WHOLE), b"")
             status = await self._within(connection.status())
             if status != 200:
                 raise StatusError(status, (await self._within(connection.body()))[:200].decode(errors="replace"))
             held = b""
-            while isinstance(event := await self._within(connection.event(), _IDLE_SECONDS), h11.Data):
+            while isinstance(event := await self._within(connection.event(), idle_seconds), h11.Data):
                 *lines, held = (held + bytes(event.data)).split(b"\n")
                 for line in filter(None, lines):
                     yield json.loads(line)
@@ -147,7 +150,10 @@ class Kube:
         except (OSError, h11.ProtocolError) as error:
             raise KubeError(str(error)) from error
 
-    async def _ask(self, method: str, path: str, headers: list[tuple[str, str]], data: bytes) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, headers: list[tuple[str, str]], data: bytes, accept: str = _WHOLE
+    ) -> dict[str, Any]:
+        headers = [*self._headers(accept), *headers]
         kept, self._kept = self._kept, None
         if kept is not None:
             # A kept connection may have been closed meanwhile. A patch that names a version does nothing twice.
@@ -160,7 +166,7 @@ class Kube:
         self, connection: _Connection, method: str, path: str, headers: list[tuple[str, str]], data: bytes
     ) -> dict[str, Any]:
         try:
-            connection.send(method, path, [*self._headers(), *headers], data)
+            connection.send(method, path, headers, data)
             status, body = await connection.status(), await connection.body()
         except BaseException:
             connection.close()
@@ -177,7 +183,7 @@ class Kube:
     async def _open(self) -> _Connection:
         return _Connection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
 
-    def _headers(self) -> list[tuple[str, str]]:
+    def _headers(self, accept: str) -> list[tuple[str, str]]:
         # The kubelet renews the token's file; it is read anew each time.
         token = (self._account / "token").read_text().strip()
-        return [("Host", self._host), ("Authorization", f"Bearer {token}"), ("Accept", "application/json")]
+        return [("Host", self._host), ("Authorization", f"Bearer {token}"), ("Accept", accept)]

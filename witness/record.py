@@ -75,6 +75,17 @@ def seal_of(take: Take, scope: str, nonce: str) -> Patch:
     return _patch(f"{scope}-sync", take.sync_version, {SEAL: nonce})
 
 
+def is_leaving(pod: Object | None) -> bool:
+    """Tell whether a member's pod (its metadata suffices) is gone, is told to go, or is new and Patroni not yet up.
+
+    The new pod of a StatefulSet has the old one's name, and so seems to hold its key. Patroni writes `status` before it
+    does anything about the key.
+    """
+    if pod is None:
+        return True
+    return "deletionTimestamp" in pod.get("metadata", {}) or not _annotations(pod).get("status")
+
+
 def unasked(pod: Object) -> dict[str, Any] | None:
     """Return the merge patch of a member's pod after which Patroni's race does not ask it; None if none is needed.
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from witness.core import Clear, Mark, Publish, Raise, Release, Suspect, Sync, Take, Vote, Withdraw
-from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of, unasked
+from witness.record import decode_vote, encode_vote, is_leaving, leader_address, patch_of, read_record, seal_of, unasked
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
 VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
@@ -107,3 +107,11 @@ def test_a_silent_leader_is_not_asked_by_the_race_and_can_still_be_followed() ->
 def test_a_status_that_cannot_be_read_is_left_alone(status: str) -> None:
     assert unasked(thing("77", status=status)) is None
     assert unasked({}) is None
+
+
+def test_a_member_leaves_whose_pod_is_gone_told_to_go_or_new_and_without_patroni() -> None:
+    lives = thing("77", status="{}")
+    assert not is_leaving(lives)
+    assert is_leaving(None)
+    assert is_leaving({"metadata": {**lives["metadata"], "deletionTimestamp": "2026-11-28T08:00:00Z"}})
+    assert is_leaving({"metadata": {"resourceVersion": "78"}})  # the StatefulSet's next pod, of the same name
