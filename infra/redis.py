@@ -51,7 +51,7 @@ from infra.pod import (
     secret_volume,
     spread,
 )
-from infra.redis_config import lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
+from infra.redis_config import PING_PERIOD_MS, lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
 from infra.rollout import rolled_out
 from infra.site import SKIP_AWAIT, Site, digest
 
@@ -79,6 +79,7 @@ class RedisAddresses(pulumi.ComponentResource):
                 "sentinel.conf": sentinel_conf(),
                 "sentinel-settings": lines(sentinel_settings(spec.sentinel)),
                 "stagger-ms": f"{spec.sentinel.stagger_ms}\n",
+                "ping-period-ms": f"{PING_PERIOD_MS}\n",
                 "quorum": f"{spec.sentinel.quorum}\n",
                 "patience-seconds": f"{patience_seconds(spec.sentinel)}\n",
             },

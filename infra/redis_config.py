@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from hms.spec import RedisSpec, SentinelSpec
 from infra.names import REDIS_PORT, SENTINEL_PORT
 
+PING_PERIOD_MS = 100
+"""How often a Sentinel asks each node and each other Sentinel whether it lives."""
+
 
 def redis_settings(spec: RedisSpec) -> dict[str, str]:
     """Return the settings by name, as `CONFIG GET` prints them.

@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 
 from hms.paths import project_root
 from infra.names import REDIS_READINESS_PORT
-from infra.redis_config import lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
+from infra.redis_config import PING_PERIOD_MS, lines, patience_seconds, redis_conf, sentinel_conf, sentinel_settings
 from tests.stack.settings import spec
 
 Kind = Literal["redis", "sentinel"]
@@ -73,6 +73,7 @@ class RedisGroup:
             "sentinels": lines({f"sentinel-{n}": self.address("sentinel", n) for n in range(COUNT)}),
             "sentinel-settings": lines(sentinel_settings(made.sentinel)),
             "stagger-ms": f"{made.sentinel.stagger_ms}\n",
+            "ping-period-ms": f"{PING_PERIOD_MS}\n",
             "quorum": "2\n",
             "patience-seconds": f"{patience_seconds(made.sentinel)}\n",
         }
@@ -200,10 +201,10 @@ class RedisGroup:
             return 0, str(error)
         return answer.status_code, answer.text.strip()
 
-    def sentinel(self, number: int) -> Redis:
+    def sentinel(self, number: int, user: str = "app") -> Redis:
         return Redis(
-            host=self.address("sentinel", number), port=PORTS["sentinel"], username="app", password="password-of-app",
-            socket_timeout=1, decode_responses=True,
+            host=self.address("sentinel", number), port=PORTS["sentinel"], username=user,
+            password=f"password-of-{user}", socket_timeout=1, decode_responses=True,
         )  # fmt: skip
 
     def server_pid(self, number: int) -> int:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from redis import AuthenticationError, Redis, RedisError
 from redis.exceptions import NoPermissionError
 
 from infra.names import REDIS_READINESS_PORT
+from infra.redis_config import PING_PERIOD_MS
 from tests.infra.redis_group import COUNT, PORTS, SCRIPTS, RedisGroup, eventually
 
 PROMOTION = "+failover-state-wait-promotion"
@@ -79,13 +80,57 @@ def test_each_sentinel_suspects_a_little_later_than_the_one_before_it(calm: Redi
     assert patience_ms == [500, 550, 600]
 
 
-def test_a_primary_that_dies_is_replaced_and_comes_back_as_a_replica(group: RedisGroup) -> None:
+def test_a_sentinel_asks_often_whether_the_others_live(calm: RedisGroup) -> None:
+    eventually(lambda: {ping_period_ms(calm, number) for number in range(COUNT)} == {PING_PERIOD_MS}, "each asks often")
+
+
+def ping_period_ms(group: RedisGroup, number: int) -> int:
+    with group.sentinel(number, "sentinel") as client:
+        said: Any = client.execute_command("SENTINEL DEBUG")  # type: ignore[no-untyped-call]
+    return int(said["PING-PERIOD"])
+
+
+def sentinels_said(group: RedisGroup, event: str) -> int:
+    """Return how often all Sentinels together logged an event."""
+    return sum(group.log(f"sentinel-{number}").count(f" {event} ") for number in range(COUNT))
+
+
+def test_a_primary_that_dies_is_replaced_once_and_comes_back_as_a_replica(group: RedisGroup) -> None:
     acknowledge(group, "drill:before")
     os.kill(group.server_pid(0), signal.SIGKILL)
     eventually(lambda: group.whole() and group.primaries() != [0], "another primary, and the old one its replica")
     assert everyone_has(group, "drill:before")
     assert "redis-server ended with code 137" in group.log("redis-0")
     assert group.processes["redis-0"].poll() is None, "the container's first process outlives the server"
+    # Told at once, and not once more by those that found it silent later.
+    assert "with 3 votes in epoch 1: OK" in group.log("redis-0")
+    assert sentinels_said(group, "+promoted-slave") == 1
+
+
+def test_a_failover_is_told_after_an_election_that_nobody_won(group: RedisGroup) -> None:
+    for number in range(COUNT):
+        with group.sentinel(number, "sentinel") as client:
+            vote = client.execute_command(
+                "SENTINEL IS-MASTER-DOWN-BY-ADDR", group.address("redis", 0), PORTS["redis"], 5, "f" * 40
+            )
+            assert vote[1:] == ["f" * 40, 5]
+    os.kill(group.server_pid(0), signal.SIGKILL)
+    eventually(lambda: group.whole() and group.primaries() != [0], "another primary, and the old one its replica")
+    assert "with 3 votes in epoch 6: OK" in group.log("redis-0")
+    assert sentinels_said(group, "+promoted-slave") == 1
+
+
+def test_a_failover_is_not_told_by_a_replica_nor_without_a_majority(group: RedisGroup) -> None:
+    os.kill(group.server_pid(1), signal.SIGKILL)
+    others = f"its primary is {group.address('redis', 0)}"
+    eventually(lambda: group.log("redis-1").count(others) == COUNT, "each Sentinel tells the replica so")
+    eventually(group.whole, "the group is whole again")
+    group.kill("sentinel-1", "sentinel-2")
+    os.kill(group.server_pid(0), signal.SIGKILL)
+    eventually(lambda: "fail-over: left to the Sentinels" in group.log("redis-0"), "one Sentinel alone tells nobody")
+    assert sentinels_said(group, "+promoted-slave") == 0
+    group.start("sentinel-1", "sentinel-2")
+    eventually(group.whole, "the Sentinels replace it themselves once they are a majority")
 
 
 def test_a_primary_that_is_reborn_empty_does_not_wipe_its_replicas(group: RedisGroup) -> None:
