@@ -36,8 +36,10 @@ cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed -n 's/^ *[0-9]*: \([0-9A-F]*:
 values=$(for path in PATHS; do for file in "$path" "$path"/*; do
     if [ -f "$file" ]; then cat "$file"; echo; fi; done; done | grep -v '^$')
 # One grep for all processes: it names the files with a secret's line in them, and complains of those it cannot read.
-search() { printf '%s\n' "$values" | grep -laF -f - "$@" 2>&1; }
-set -- /proc/[0-9]*/environ /proc/[0-9]*/cmdline
+# Without a secret there is nothing to look for: to grep an empty line is in every file.
+search() { if [ $# -gt 0 ]; then printf '%s\n' "$values" | grep -laF -f - "$@" 2>&1; fi; }
+set --
+if [ -n "$values" ]; then set -- /proc/[0-9]*/environ /proc/[0-9]*/cmdline; fi
 found=$(search "$@")
 unread=$(printf '%s\n' "$found" | sed -n 's/^grep: \(\/proc\/[0-9]*\/[a-z]*\): .*/\1/p')
 # A process that is just ending is still listed and cannot be read any more; it has a second to be gone.
@@ -58,7 +60,7 @@ say end
 def probe_script(secret_paths: Iterable[str]) -> str:
     """Return the script; `secret_paths` are files or folders whose content is secret."""
     paths = " ".join(quote(path) for path in secret_paths)
-    return _SCRIPT.replace("PATHS", paths or '""').replace("LISTEN", LISTEN)
+    return _SCRIPT.replace("PATHS", paths).replace("LISTEN", LISTEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,11 @@ def test_it_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
     assert facts.read > 0
 
 
+def test_without_a_secret_nothing_is_looked_for(whole: str) -> None:
+    facts = parse_facts(whole)
+    assert (facts.secret_values, facts.read, facts.leaks, facts.closed) == (0, 0, (), ())
+
+
 def test_values_stay_where_they_are(secrets: Path) -> None:
     text = answer(probe_script([str(secrets)]), LEAK=SECRET)
     assert SECRET not in text
