@@ -15,8 +15,6 @@ import h11
 
 _READ_BYTES = 65536
 _LARGEST_BYTES = 4 * 1024**2
-_WHOLE = "application/json"
-_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 T = TypeVar("T")
 
@@ -113,22 +111,21 @@ class Kube:
         async with self._one_at_a_time:
             return await self._within(self._ask("GET", f"/api/v1/namespaces/{self._namespace}/{kind}/{name}", [], b""))
 
-    async def read(self, kind: str, selector: str, *, metadata_only: bool = False) -> dict[str, Any]:
+    async def read(self, kind: str, selector: str) -> dict[str, Any]:
         """Return the objects of a kind that bear these labels, with the version of the list."""
         path = f"/api/v1/namespaces/{self._namespace}/{kind}?labelSelector={selector}"
-        accept = _METADATA.format("List") if metadata_only else _WHOLE
         async with self._one_at_a_time:
-            return await self._within(self._ask("GET", path, [], b"", accept))
+            return await self._within(self._ask("GET", path, [], b""))
 
     async def watch(
-        self, kind: str, selector: str, version: str, *, seconds: int, idle_seconds: float, metadata_only: bool = False
+        self, kind: str, selector: str, version: str, *, seconds: int, idle_seconds: float
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield what changes after `version`, for at most `seconds`; `KubeError` after `idle_seconds` of silence."""
         query = f"labelSelector={selector}&watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
         connection = await self._within(self._open())
         try:
             path = f"/api/v1/namespaces/{self._namespace}/{kind}?{query}"
-            connection.send("GET", path, self._headers(_METADATA.format("") if metadata_only else _WHOLE), b"")
+            connection.send("GET", path, self._headers(), b"")
             status = await self._within(connection.status())
             if status != 200:
                 raise StatusError(status, (await self._within(connection.body()))[:200].decode(errors="replace"))
@@ -150,10 +147,7 @@ class Kube:
         except (OSError, h11.ProtocolError) as error:
             raise KubeError(str(error)) from error
 
-    async def _ask(
-        self, method: str, path: str, headers: list[tuple[str, str]], data: bytes, accept: str = _WHOLE
-    ) -> dict[str, Any]:
-        headers = [*self._headers(accept), *headers]
+    async def _ask(self, method: str, path: str, headers: list[tuple[str, str]], data: bytes) -> dict[str, Any]:
         kept, self._kept = self._kept, None
         if kept is not None:
             # A kept connection may have been closed meanwhile. A patch that names a version does nothing twice.
@@ -166,7 +160,7 @@ class Kube:
         self, connection: _Connection, method: str, path: str, headers: list[tuple[str, str]], data: bytes
     ) -> dict[str, Any]:
         try:
-            connection.send(method, path, headers, data)
+            connection.send(method, path, [*self._headers(), *headers], data)
             status, body = await connection.status(), await connection.body()
         except BaseException:
             connection.close()
@@ -183,7 +177,7 @@ class Kube:
     async def _open(self) -> _Connection:
         return _Connection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
 
-    def _headers(self, accept: str) -> list[tuple[str, str]]:
+    def _headers(self) -> list[tuple[str, str]]:
         # The kubelet renews the token's file; it is read anew each time.
         token = (self._account / "token").read_text().strip()
-        return [("Host", self._host), ("Authorization", f"Bearer {token}"), ("Accept", accept)]
+        return [("Host", self._host), ("Authorization", f"Bearer {token}"), ("Accept", "application/json")]

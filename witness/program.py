@@ -51,7 +51,7 @@ class Witness:
         self._selector = LABELS.format(scope=settings.scope)
         self._metrics = metrics
         self._objects: dict[str, dict[str, Any]] = {}
-        self._pods: dict[str, dict[str, Any]] | None = None  # their metadata, once they have been read
+        self._pods: dict[str, dict[str, Any]] | None = None  # the members', once they have been read
         self._news = asyncio.Event()
         self._suspicion = Suspicion(settings.failures)
         self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
@@ -94,12 +94,12 @@ class Witness:
                 self._learn(item)
 
     async def _follow_pods(self) -> None:
-        listed = await self._kube.read("pods", self._selector, metadata_only=True)
+        listed = await self._kube.read("pods", self._selector)
         self._pods = {item["metadata"]["name"]: item for item in listed["items"]}
         self._compare()
         version, idle_seconds = str(listed["metadata"]["resourceVersion"]), PODS_WATCH_SECONDS + IDLE_SECONDS
         watched = self._kube.watch(
-            "pods", self._selector, version, seconds=PODS_WATCH_SECONDS, idle_seconds=idle_seconds, metadata_only=True
+            "pods", self._selector, version, seconds=PODS_WATCH_SECONDS, idle_seconds=idle_seconds
         )
         async for kind, item in _events(watched):
             if kind in {"ADDED", "MODIFIED"}:

@@ -86,7 +86,7 @@ def test_a_sentinel_asks_often_whether_the_others_live(calm: RedisGroup) -> None
 
 def ping_period_ms(group: RedisGroup, number: int) -> int:
     with group.sentinel(number, "sentinel") as client:
-        said: Any = client.execute_command("SENTINEL DEBUG")  # type: ignore[no-untyped-call]
+        said: Any = client.execute_command("SENTINEL DEBUG")
     return int(said["PING-PERIOD"])
 
 

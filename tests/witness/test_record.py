@@ -109,9 +109,22 @@ def test_a_status_that_cannot_be_read_is_left_alone(status: str) -> None:
     assert unasked({}) is None
 
 
-def test_a_member_leaves_whose_pod_is_gone_told_to_go_or_new_and_without_patroni() -> None:
-    lives = thing("77", status="{}")
-    assert not is_leaving(lives)
+def pod(address: str, speaks_from: str | None, **metadata: str) -> dict[str, Any]:
+    status = {"conn_url": f"postgres://{speaks_from}:5432/postgres", "state": "running"}
+    annotations = {} if speaks_from is None else {"status": json.dumps(status)}
+    return {"metadata": {"annotations": annotations, **metadata}, "status": {"podIP": address} if address else {}}
+
+
+def test_a_member_leaves_whose_pod_is_gone_or_told_to_go_or_new_and_without_a_patroni_of_its_own() -> None:
+    assert not is_leaving(pod("10.0.0.7", "10.0.0.7"))
+    assert not is_leaving(pod("fd00::7", "[fd00::7]"))
     assert is_leaving(None)
-    assert is_leaving({"metadata": {**lives["metadata"], "deletionTimestamp": "2026-11-28T08:00:00Z"}})
-    assert is_leaving({"metadata": {"resourceVersion": "78"}})  # the StatefulSet's next pod, of the same name
+    assert is_leaving(pod("10.0.0.7", "10.0.0.7", deletionTimestamp="2026-11-28T08:00:00Z"))
+    assert is_leaving(pod("", None))
+    assert is_leaving(pod("", "10.0.0.7"))  # written by the old pod's Patroni, to the new pod of its name
+    assert is_leaving(pod("10.0.0.8", "10.0.0.7"))
+
+
+@pytest.mark.parametrize("status", ["", "{", "[]", "7", "null", '{"conn_url": 7}', '{"conn_url": "nowhere"}'])
+def test_a_status_that_names_no_address_is_that_of_no_patroni(status: str) -> None:
+    assert is_leaving({"metadata": {"annotations": {"status": status}}, "status": {"podIP": "10.0.0.7"}})
