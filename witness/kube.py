@@ -1,4 +1,4 @@
-"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints and pods, patch one of each.
+"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints, patch one, patch a pod.
 
 HTTP/1.1 over asyncio's streams with h11. One connection is kept for the patches; each watch has its own.
 """
@@ -15,6 +15,8 @@ import h11
 
 _READ_BYTES = 65536
 _LARGEST_BYTES = 4 * 1024**2
+_IDLE_SECONDS = 5.0
+"""A leader renews its lease every second: a watch that says nothing for longer may be cut off without knowing it."""
 
 T = TypeVar("T")
 
@@ -117,10 +119,8 @@ class Kube:
         async with self._one_at_a_time:
             return await self._within(self._ask("GET", path, [], b""))
 
-    async def watch(
-        self, kind: str, selector: str, version: str, *, seconds: int, idle_seconds: float
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Yield what changes after `version`, for at most `seconds`; `KubeError` after `idle_seconds` of silence."""
+    async def watch(self, kind: str, selector: str, version: str, seconds: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield what changes after `version`, for at most so many seconds."""
         query = f"labelSelector={selector}&watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
         connection = await self._within(self._open())
         try:
@@ -130,7 +130,7 @@ class Kube:
             if status != 200:
                 raise StatusError(status, (await self._within(connection.body()))[:200].decode(errors="replace"))
             held = b""
-            while isinstance(event := await self._within(connection.event(), idle_seconds), h11.Data):
+            while isinstance(event := await self._within(connection.event(), _IDLE_SECONDS), h11.Data):
                 *lines, held = (held + bytes(event.data)).split(b"\n")
                 for line in filter(None, lines):
                     yield json.loads(line)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 from witness.core import Action, Clear, Publish, Raise, Record, Release, Suspect, Take, Vote, Withdraw, decide
@@ -12,15 +11,11 @@ from witness.kube import Kube, KubeError, StatusError
 from witness.lease import Lease
 from witness.metrics import Metrics
 from witness.probe import Suspicion, probe
-from witness.record import is_leaving, leader_address, patch_of, read_record, seal_of, unasked
+from witness.record import leader_address, patch_of, read_record, seal_of, unasked
 from witness.settings import Settings
 
 LABELS = "application%3Dpatroni%2Ccluster-name%3D{scope}"  # Patroni's own, on every object that it keeps
 WATCH_SECONDS = 300
-IDLE_SECONDS = 5.0
-"""A leader renews its lease every second: a watch that says nothing for longer may be cut off without knowing it."""
-PODS_WATCH_SECONDS = 30
-"""Pods may have no news for long. A watch of them that is cut off is noticed after this; probes do not wait for it."""
 AGAIN_SECONDS = 0.5
 FENCED_POLL_SECONDS = 0.01
 """How often the kernel is asked while fenced: a pending SIGTERM sends no news."""
@@ -34,14 +29,6 @@ def say(step: str, **about: object) -> None:
     print(json.dumps({"step": step, "at": time.time(), "monotonic": time.monotonic(), **about}), flush=True)
 
 
-async def _events(watched: AsyncIterator[dict[str, Any]]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """Yield a watch's events as kind and object; `StatusError` where it says that it has ended."""
-    async for event in watched:
-        if event["type"] == "ERROR":
-            raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
-        yield event["type"], event["object"]
-
-
 class Witness:
     """One witness: the last it saw of the two objects, its suspicion, its standby."""
 
@@ -51,7 +38,6 @@ class Witness:
         self._selector = LABELS.format(scope=settings.scope)
         self._metrics = metrics
         self._objects: dict[str, dict[str, Any]] = {}
-        self._pods: dict[str, dict[str, Any]] | None = None  # the members', once they have been read
         self._news = asyncio.Event()
         self._suspicion = Suspicion(settings.failures)
         self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
@@ -67,46 +53,29 @@ class Witness:
             self._suspicion.begin(latch.leader, latch.term, silent=True)
             say("latch found", vote=latch._asdict())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch(self._follow_record))
-            tasks.create_task(self._watch(self._follow_pods))
+            tasks.create_task(self._watch())
             tasks.create_task(self._probe())
             tasks.create_task(self._watch_lease())
             tasks.create_task(self._decide())
 
     # News
 
-    async def _watch(self, follow: Callable[[], Awaitable[None]]) -> NoReturn:
+    async def _watch(self) -> NoReturn:
         while True:
             try:
-                await follow()
+                await self._follow()
             except (KubeError, StatusError, ValueError, KeyError) as error:
                 self._metrics.add("errors")
                 say("watch ended", error=str(error))
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _follow_record(self) -> None:
+    async def _follow(self) -> None:
         version = await self._list()
-        watched = self._kube.watch(
-            "endpoints", self._selector, version, seconds=WATCH_SECONDS, idle_seconds=IDLE_SECONDS
-        )
-        async for kind, item in _events(watched):
-            if kind in {"ADDED", "MODIFIED"}:
-                self._learn(item)
-
-    async def _follow_pods(self) -> None:
-        listed = await self._kube.read("pods", self._selector)
-        self._pods = {item["metadata"]["name"]: item for item in listed["items"]}
-        self._compare()
-        version, idle_seconds = str(listed["metadata"]["resourceVersion"]), PODS_WATCH_SECONDS + IDLE_SECONDS
-        watched = self._kube.watch(
-            "pods", self._selector, version, seconds=PODS_WATCH_SECONDS, idle_seconds=idle_seconds
-        )
-        async for kind, item in _events(watched):
-            if kind in {"ADDED", "MODIFIED"}:
-                self._pods[item["metadata"]["name"]] = item
-            elif kind == "DELETED":
-                self._pods.pop(item["metadata"]["name"], None)
-            self._compare()
+        async for event in self._kube.watch("endpoints", self._selector, version, WATCH_SECONDS):
+            if event["type"] == "ERROR":
+                raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
+            if event["type"] in {"ADDED", "MODIFIED"}:
+                self._learn(event["object"])
 
     async def _list(self) -> str:
         """Read both objects now, and return the version to watch from."""
@@ -169,31 +138,22 @@ class Witness:
         return None if record is None or record.leader == self._settings.member else record.lease
 
     def _suspects(self, record: Record) -> bool:
-        return self._why(record) is not None
-
-    def _why(self, record: Record) -> str | None:
-        """Say what finds the record's leader silent, or as good as: its pod leaves. None if nothing does."""
-        if record.leader is None or record.leader == self._settings.member:
-            return None
-        if self._pods is not None and is_leaving(self._pods.get(record.leader)):
-            # Where both leave, all of the stack may: a Postgres whose receiver is stopped does not shut down.
-            return None if is_leaving(self._pods.get(self._settings.member)) else "pod"
-        if self._lease.is_stale(record.lease):
-            return "lease"
-        return "probes" if self._suspicion.suspects(record.leader, record.term) else None
+        if record.leader is None:
+            return False
+        return self._suspicion.suspects(record.leader, record.term) or self._lease.is_stale(record.lease)
 
     def _compare(self) -> None:
         """Say so where the suspicion has changed, and decide anew."""
         record = self._record()
         suspected = None
-        why = None if record is None else self._why(record)
-        if record is not None and record.leader is not None and why is not None:
+        if record is not None and record.leader is not None and self._suspects(record):
             suspected = (record.leader, record.term)
         if suspected != self._suspected:
             self._suspected = suspected
             self._news.set()
             if suspected is not None:
                 self._metrics.add("suspicions")
+                why = "lease" if self._lease.is_stale(self._foreign_lease()) else "probes"
                 say("suspects", leader=suspected[0], term=suspected[1], why=why)
 
     # Decision
@@ -266,15 +226,26 @@ class Witness:
             # The race is slower for it, and as safe.
             say("asked by the race", member=leader, error=str(error))
 
+    async def _read_again(self) -> None:
+        try:
+            await self._list()
+        except (KubeError, StatusError, ValueError, KeyError) as error:
+            say("not read again", error=str(error))
+
     async def _write(self, action: Action, kind: str, name: str, body: dict[str, Any]) -> bool:
-        """Write; what then stands is the next record. A conflict waits for the news that made it."""
+        """Tell whether it was written; what then stands is the next record.
+
+        What made a conflict is read at once, as news to decide on: by the watch it may come late.
+        """
         step = type(action).__name__.lower()
         try:
             item = await self._kube.patch(kind, name, body)
         except StatusError as error:
             self._metrics.add("conflicts" if error.status == CONFLICT else "errors")
             say("refused", action=step, object=name, error=str(error))
-            if error.status != CONFLICT:
+            if error.status == CONFLICT:
+                await self._read_again()
+            else:
                 await asyncio.sleep(AGAIN_SECONDS)
             return False
         except KubeError as error:

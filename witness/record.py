@@ -8,7 +8,6 @@ first, under a prefix of our own, which Patroni leaves alone.
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from witness.core import Action, Clear, Mark, Publish, Record, Suspect, Sync, Take, Vote, Withdraw
 
@@ -74,26 +73,6 @@ def patch_of(action: Action, me: str, scope: str) -> Patch:
 def seal_of(take: Take, scope: str, nonce: str) -> Patch:
     """Return the write to the `sync` object before a take; `nonce` is new each time, or it would be no write."""
     return _patch(f"{scope}-sync", take.sync_version, {SEAL: nonce})
-
-
-def is_leaving(pod: Object | None) -> bool:
-    """Tell whether a member's pod is gone, is told to go, or is a new one in which no Patroni has spoken yet.
-
-    The new pod of a StatefulSet has the old one's name, and so seems to hold its key. What Patroni writes on it names
-    an address: its own, or still that of the old one, whose Patroni may live on for a second and writes by name.
-    """
-    if pod is None or "deletionTimestamp" in pod.get("metadata", {}):
-        return True
-    address = pod.get("status", {}).get("podIP")
-    return not address or _speaks_from(pod) != address
-
-
-def _speaks_from(pod: Object) -> str | None:
-    """Return the address that a member's Patroni has written on its pod; None where there is none to be read."""
-    try:
-        return urlsplit(str(json.loads(_annotations(pod)["status"])["conn_url"])).hostname
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def unasked(pod: Object) -> dict[str, Any] | None:

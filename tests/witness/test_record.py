@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from witness.core import Clear, Mark, Publish, Raise, Release, Suspect, Sync, Take, Vote, Withdraw
-from witness.record import decode_vote, encode_vote, is_leaving, leader_address, patch_of, read_record, seal_of, unasked
+from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of, unasked
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
 VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
@@ -107,24 +107,3 @@ def test_a_silent_leader_is_not_asked_by_the_race_and_can_still_be_followed() ->
 def test_a_status_that_cannot_be_read_is_left_alone(status: str) -> None:
     assert unasked(thing("77", status=status)) is None
     assert unasked({}) is None
-
-
-def pod(address: str, speaks_from: str | None, **metadata: str) -> dict[str, Any]:
-    status = {"conn_url": f"postgres://{speaks_from}:5432/postgres", "state": "running"}
-    annotations = {} if speaks_from is None else {"status": json.dumps(status)}
-    return {"metadata": {"annotations": annotations, **metadata}, "status": {"podIP": address} if address else {}}
-
-
-def test_a_member_leaves_whose_pod_is_gone_or_told_to_go_or_new_and_without_a_patroni_of_its_own() -> None:
-    assert not is_leaving(pod("10.0.0.7", "10.0.0.7"))
-    assert not is_leaving(pod("fd00::7", "[fd00::7]"))
-    assert is_leaving(None)
-    assert is_leaving(pod("10.0.0.7", "10.0.0.7", deletionTimestamp="2026-11-28T08:00:00Z"))
-    assert is_leaving(pod("", None))
-    assert is_leaving(pod("", "10.0.0.7"))  # written by the old pod's Patroni, to the new pod of its name
-    assert is_leaving(pod("10.0.0.8", "10.0.0.7"))
-
-
-@pytest.mark.parametrize("status", ["", "{", "[]", "7", "null", '{"conn_url": 7}', '{"conn_url": "nowhere"}'])
-def test_a_status_that_names_no_address_is_that_of_no_patroni(status: str) -> None:
-    assert is_leaving({"metadata": {"annotations": {"status": status}}, "status": {"podIP": "10.0.0.7"}})
