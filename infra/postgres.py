@@ -22,6 +22,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRef
 
 from hms.images import USER_IDS, reference
 from infra.credentials import Credentials
+from infra.held_record import held_record
 from infra.names import (
     CONFIG_PATH,
     PATRONI_LABELS,
@@ -72,6 +73,7 @@ class PostgresCluster(pulumi.ComponentResource):
         self._credentials = credentials
         self._services()
         rights = self._rights()
+        held = held_record(site, self) if self._witnesses else []
         configuration = render(site.spec.postgres)
         config_map = ConfigMap(
             "postgres-config",
@@ -79,7 +81,7 @@ class PostgresCluster(pulumi.ComponentResource):
             data={"patroni.yml": configuration},
             opts=site.child(self),
         )
-        self.stateful_set = self._stateful_set(digest(configuration), [*rights, config_map])
+        self.stateful_set = self._stateful_set(digest(configuration), [*rights, *held, config_map])
         PodDisruptionBudget(
             "postgres-budget",
             metadata=site.meta(POSTGRES, POSTGRES),

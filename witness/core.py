@@ -3,7 +3,7 @@
 **Invariant.** An acknowledged write is on the member that is promoted, whoever is slow, frozen, thawed, cut off,
 restarted or killed, witnesses included.
 
-It rests on five rules; each is here or is what the action's name obliges the shell to.
+It rests on six rules; each is here or is what the action's name obliges the shell to.
 
 1. *A vote binds.* Before a vote is published its standby is fenced: a latch on its own disk names the vote, so that no
    new WAL receiver starts whatever crashes, and the receiver that streams is stopped and seen to be stopped. The fence
@@ -19,7 +19,11 @@ It rests on five rules; each is here or is what the action's name obliges the sh
    it: a change by the leader that was on its way fails, and one that was not needs a renewal first, which fails the
    take. And the record names all standbys: a commit may be on one alone that Patroni has since dropped, before the
    others had it (the explorer found this; see the decision).
-5. *A fence ends only where it no longer matters*: its vote is void or withdrawn in the API; or the term is over and
+5. *What a fenced standby may lack, no record may rely on.* Before a standby is fenced its witness holds the record, and
+   lets go only when it has caught up with the leader again, or another leads. While it is held the API server refuses
+   to let the leader change it. A leader that lives would else drop the one standby that has a commit, while the other
+   stands still, and die: whom the record names is then promoted without it (a drill lost four writes that way).
+6. *A fence ends only where it no longer matters*: its vote is void or withdrawn in the API; or the term is over and
    either the same leader is back (so none was promoted), or this standby's receiver has been told to end, by a
    promotion or to follow another, and dies before it confirms anything. While the key is free the fence stays.
 
@@ -47,12 +51,16 @@ class Mark(NamedTuple):
 
 
 class Sync(NamedTuple):
-    """Patroni's `sync` record: whose logs the race compares, and how many beside the candidate must agree."""
+    """Patroni's `sync` record: whose logs the race compares, and how many beside the candidate must agree.
+
+    `holds`: by member, the lease for which its witness holds the record.
+    """
 
     version: str
     leader: str | None
     voters: frozenset[str]
     quorum: int
+    holds: Mapping[str, Vote]
 
 
 class Record(NamedTuple):
@@ -82,12 +90,14 @@ class Fence(NamedTuple):
 
     `latch` is what the latch names. `stopped`: a receiver is alive and stopped, or none is and Postgres's startup
     process waits at this latch, so that none comes. `told`: a receiver will end before it confirms anything, and what
-    comes after it does not stream from the latch's leader.
+    comes after it does not stream from the latch's leader. `caught_up`: without a latch, it has all that the leader had
+    flushed at some time since there was one.
     """
 
     latch: Vote | None = None
     stopped: bool = False
     told: bool = False
+    caught_up: bool = False
 
 
 class Suspect(NamedTuple):
@@ -99,6 +109,19 @@ class Suspect(NamedTuple):
 
 class Clear(NamedTuple):
     """Take the suspicion back."""
+
+    version: str
+
+
+class Hold(NamedTuple):
+    """Hold the record: write to the `sync` object, at `version`, for which lease."""
+
+    version: str
+    vote: Vote
+
+
+class Unhold(NamedTuple):
+    """Let the record go: write that to the `sync` object at `version`."""
 
     version: str
 
@@ -135,7 +158,7 @@ class Release(NamedTuple):
     """Remove the latch, let the receiver go on."""
 
 
-Action = Suspect | Clear | Raise | Publish | Withdraw | Take | Release
+Action = Suspect | Clear | Hold | Unhold | Raise | Publish | Withdraw | Take | Release
 
 
 def decide(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: bool) -> Action | None:
@@ -147,14 +170,26 @@ def decide(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: b
     if fence.latch is not None:
         return _fenced(me, record, fence, fence.latch, gives_up=gives_up or not suspects)
     lease = record.lease
-    named = me in record.suspects
     if lease is None or lease.leader == me or not suspects:
-        return Clear(record.version) if named else None
+        return Clear(record.version) if me in record.suspects else _let_go(me, record, fence)
     if record.suspects.get(me) != lease.term:
         return Suspect(record.version, lease.term)
     spent = me in record.marks and record.marks[me].vote == lease
     agreed = frozenset(member for member, term in record.suspects.items() if term == lease.term)
-    return Raise(lease) if me in record.sync.voters and not spent and _is_quorum(agreed, lease, record) else None
+    if spent or me not in record.sync.voters or not _is_quorum(agreed, lease, record):
+        return None
+    # Written for this very lease, so that no letting go that is on its way from before can still succeed.
+    return Raise(lease) if record.sync.holds.get(me) == lease else Hold(record.sync.version, lease)
+
+
+def _let_go(me: str, record: Record, fence: Fence) -> Action | None:
+    """Let go of the record once it is another's, or the leader has renewed and this standby lacks nothing any more."""
+    held = record.sync.holds.get(me)
+    if held is None:
+        return None
+    is_others = record.sync.leader != held.leader
+    is_whole = fence.caught_up and record.leader == held.leader and record.lease != held
+    return Unhold(record.sync.version) if is_others or is_whole else None
 
 
 def _fenced(me: str, record: Record, fence: Fence, vote: Vote, *, gives_up: bool) -> Action | None:
@@ -175,6 +210,7 @@ def _in_term(me: str, record: Record, fence: Fence, vote: Vote, *, gives_up: boo
     if mark != Mark(vote):
         return Publish(record.version, vote) if fence.stopped else Raise(vote)
     fenced = frozenset(member for member, theirs in record.marks.items() if theirs == mark)
+    fenced &= frozenset(member for member, theirs in record.sync.holds.items() if theirs == vote)
     return Take(record.version, record.sync.version, vote.leader) if _is_quorum(fenced, vote, record) else None
 
 

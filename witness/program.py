@@ -5,7 +5,22 @@ import json
 import time
 from typing import Any, NoReturn
 
-from witness.core import Action, Clear, Publish, Raise, Record, Release, Suspect, Take, Vote, Withdraw, decide
+from witness.core import (
+    Action,
+    Clear,
+    Hold,
+    Publish,
+    Raise,
+    Record,
+    Release,
+    Suspect,
+    Take,
+    Unhold,
+    Vote,
+    Withdraw,
+    decide,
+)
+from witness.debt import Debt
 from witness.fence import Standby
 from witness.kube import Kube, KubeError, StatusError
 from witness.lease import Lease
@@ -19,6 +34,7 @@ WATCH_SECONDS = 300
 AGAIN_SECONDS = 0.5
 FENCED_POLL_SECONDS = 0.01
 """How often the kernel is asked while fenced: a pending SIGTERM sends no news."""
+HOLDING_POLL_SECONDS = 0.2
 REST_POLL_SECONDS = 2.0
 LEASE_TICK_SECONDS = 1.0
 CONFLICT = 409
@@ -42,6 +58,7 @@ class Witness:
         self._suspicion = Suspicion(settings.failures)
         self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
         self._standby = Standby(settings.home, settings.data, settings.sockets, settings.postgres_port, say)
+        self._debt = Debt(settings.patroni_port)
         self._latched_at = time.monotonic()
         self._suspected: tuple[str, str] | None = None
 
@@ -160,8 +177,9 @@ class Witness:
 
     async def _decide(self) -> NoReturn:
         while True:
-            latched = self._standby.latch is not None
-            poll = FENCED_POLL_SECONDS if latched else REST_POLL_SECONDS
+            poll = HOLDING_POLL_SECONDS if self._holds() else REST_POLL_SECONDS
+            if self._standby.latch is not None:
+                poll = FENCED_POLL_SECONDS
             try:
                 async with asyncio.timeout(poll):
                     await self._news.wait()
@@ -173,9 +191,17 @@ class Witness:
             while record is not None and await self._step(record):
                 record = self._record()
 
+    def _holds(self) -> bool:
+        record = self._record()
+        return record is not None and self._settings.member in record.sync.holds
+
     async def _step(self, record: Record) -> bool:
         """Decide once and act; return whether to decide again at once."""
         fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
+        if self._holds() and fence.latch is None and record.leader not in {None, self._settings.member}:
+            fence = fence._replace(
+                caught_up=await self._debt.is_paid(leader_address(self._objects[self._settings.scope]))
+            )
         gives_up = time.monotonic() - self._latched_at > self._settings.gives_up_ms / 1000
         action = decide(self._settings.member, record, fence, suspects=self._suspects(record), gives_up=gives_up)
         return action is not None and await self._act(action)
@@ -186,13 +212,14 @@ class Witness:
                 return await self._raise(vote)
             case Release():
                 self._standby.release()
+                self._debt.begin()
                 self._metrics.add("releases")
                 self._metrics.fenced(time.monotonic() - self._latched_at)
                 say("released")
                 return True
             case Take():
                 return await self._take(action)
-            case Suspect() | Clear() | Publish() | Withdraw():
+            case Suspect() | Clear() | Hold() | Unhold() | Publish() | Withdraw():
                 name, body = patch_of(action, self._settings.member, self._settings.scope)
                 return await self._write(action, "endpoints", name, body)
 
@@ -200,6 +227,7 @@ class Witness:
         if self._standby.latch != vote:
             self._latched_at = time.monotonic()
             self._metrics.add("fences")
+            self._debt.begin()
             await self._keep_from_race(vote.leader)
         stopped = await self._standby.fence(vote, leader_address(self._objects[self._settings.scope]))
         say("fenced" if stopped else "latched", vote=vote._asdict())

@@ -2,19 +2,20 @@
 
 Patroni keeps the leader's key as annotations of the Endpoints `<scope>` and the synchronous set as those of
 `<scope>-sync`; the names are those of `patroni/dcs/kubernetes.py` (4.0). Suspicions and votes are annotations of the
-first, under a prefix of our own, which Patroni leaves alone.
+first, holds of the second, under a prefix of our own, which Patroni leaves alone.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from witness.core import Action, Clear, Mark, Publish, Record, Suspect, Sync, Take, Vote, Withdraw
+from witness.core import Action, Clear, Hold, Mark, Publish, Record, Suspect, Sync, Take, Unhold, Vote, Withdraw
 
 PREFIX = "witness.hms/"
 SUSPECTS = f"{PREFIX}suspects-"
 VOTE = f"{PREFIX}vote-"
 SEAL = f"{PREFIX}seal"
+HOLD = f"{PREFIX}hold-"
 
 Object = Mapping[str, Any]
 
@@ -52,22 +53,28 @@ def read_record(leader: Object, sync: Object, members: frozenset[str]) -> Record
 
 
 def patch_of(action: Action, me: str, scope: str) -> Patch:
-    """Return what an action writes on the leader's object; `ValueError` for one that writes nothing there."""
+    """Return what an action writes, and on which object; `ValueError` for one that writes nothing."""
+    name, notes = scope, dict[str, str | None]()
     match action:
-        case Suspect(version, term):
-            return _patch(scope, version, {f"{SUSPECTS}{me}": term})
-        case Clear(version):
-            return _patch(scope, version, {f"{SUSPECTS}{me}": None})
-        case Publish(version, vote):
-            return _patch(scope, version, {f"{VOTE}{me}": encode_vote(vote)})
-        case Withdraw(version, vote):
-            return _patch(scope, version, {f"{VOTE}{me}": encode_vote(vote, withdrawn=True)})
-        case Take(version, _, _):
+        case Suspect(_, term):
+            notes = {f"{SUSPECTS}{me}": term}
+        case Clear():
+            notes = {f"{SUSPECTS}{me}": None}
+        case Hold(_, vote):
+            name, notes = f"{scope}-sync", {f"{HOLD}{me}": encode_vote(vote)}
+        case Unhold():
+            name, notes = f"{scope}-sync", {f"{HOLD}{me}": None}
+        case Publish(_, vote):
+            notes = {f"{VOTE}{me}": encode_vote(vote)}
+        case Withdraw(_, vote):
+            notes = {f"{VOTE}{me}": encode_vote(vote, withdrawn=True)}
+        case Take(version):
             # As Patroni gives its own key up. Without `failsafe` the race does not ask whom that names.
             patch = _patch(scope, version, {"leader": None, "failsafe": None})
             return Patch(scope, {**patch.body, "subsets": []})
         case _:
             raise ValueError(f"{action}: writes nothing")
+    return _patch(name, action.version, notes)
 
 
 def seal_of(take: Take, scope: str, nonce: str) -> Patch:
@@ -131,4 +138,6 @@ def _sync(sync: Object, members: frozenset[str]) -> Sync:
         leader=notes.get("leader") or None,
         voters=voters,
         quorum=int(quorum) if quorum.isascii() and quorum.isdigit() else len(members),
-    )
+        holds={name.removeprefix(HOLD): vote for name, value in notes.items()
+               if name.startswith(HOLD) and (vote := decode_vote(value)) is not None},
+    )  # fmt: skip

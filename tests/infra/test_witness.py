@@ -29,9 +29,26 @@ def test_a_lease_is_stale_when_patroni_allows_no_more_and_before_it_runs_out() -
     assert int(told["WITNESS_STALE_SECONDS"]) == 12 < made.postgres.ttl_seconds
 
 
+def test_a_record_that_is_held_is_refused_a_change_in_this_namespace_alone() -> None:
+    made = recorded(spec())
+    name = f"{spec().namespace}-held-record"
+    (rule,) = made.one("ValidatingAdmissionPolicy", name)["spec"]["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["resourceNames"], rule["operations"]) == (
+        ["endpoints"],
+        ["postgres-sync"],
+        ["UPDATE"],
+    )
+    where = made.one("ValidatingAdmissionPolicyBinding", name)["spec"]
+    assert where["policyName"] == name
+    assert where["validationActions"] == ["Deny"]
+    selected = where["matchResources"]["namespaceSelector"]["matchLabels"]
+    assert selected == {"kubernetes.io/metadata.name": spec().namespace}
+
+
 def test_without_it_members_are_as_they_were() -> None:
     made = recorded(spec(witness="off"))
     pod = made.one("StatefulSet", "postgres")["spec"]["template"]["spec"]
     assert [container["name"] for container in pod["containers"]] == ["postgres"]
     assert "shareProcessNamespace" not in pod
+    assert made.of("ValidatingAdmissionPolicy") == []
     assert [c.name for c in made.inventory.workload("postgres").containers] == ["postgres"]

@@ -2,7 +2,7 @@
 
 from tests.witness.states import Budget
 from tests.witness.world import Rules
-from witness.core import Action, Fence, Publish, Raise, Record, Release, Take, Withdraw, decide
+from witness.core import Action, Fence, Publish, Raise, Record, Release, Take, Unhold, Withdraw, decide
 
 
 def _detector(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: bool) -> Action | None:
@@ -46,6 +46,15 @@ def _minority(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up
     return decide(me, record._replace(sync=fewer), fence, suspects=suspects, gives_up=gives_up)
 
 
+def _unheld(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: bool) -> Action | None:
+    """Fence without holding the record, as the first witnesses did."""
+    lease = record.lease
+    if lease is not None:
+        record = record._replace(sync=record.sync._replace(holds=dict.fromkeys(record.members, lease)))
+    action = decide(me, record, fence, suspects=suspects, gives_up=gives_up)
+    return None if isinstance(action, Unhold) else action
+
+
 def _dropped(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: bool) -> Action | None:
     """Act on a `sync` record that no longer has all standbys, as Patroni's own race does."""
     named = record._replace(members=record.sync.voters | {record.sync.leader or ""})
@@ -61,6 +70,11 @@ CARELESS: dict[str, tuple[Rules, Budget]] = {
     "a vote on the latch alone": (Rules(_unverified), _ONE),
     "a vote too few": (Rules(_minority), _ONE),
     "a standby that Patroni dropped": (Rules(_dropped), _ONE._replace(sync_steps=2)),
+    "the record is not held": (Rules(_unheld), _ONE._replace(renewals=1, sync_steps=2, deaths=1)),
+    "the API server lets a held record be changed": (
+        Rules(decide, holds=False),
+        _ONE._replace(renewals=1, sync_steps=2, deaths=1),
+    ),
     "no latch": (Rules(decide, latch_holds=False), _ONE._replace(crashes=1)),
     "the sync record is not sealed": (Rules(decide, seals=False), _ONE._replace(sync_steps=3)),
 }

@@ -7,10 +7,25 @@ import pytest
 from tests.witness.careless import CARELESS
 from tests.witness.explorer import CAREFUL, explore
 from tests.witness.states import Budget
-from witness.core import Fence, Mark, Publish, Raise, Record, Release, Suspect, Sync, Take, Vote, Withdraw, decide
+from witness.core import (
+    Fence,
+    Hold,
+    Mark,
+    Publish,
+    Raise,
+    Record,
+    Release,
+    Suspect,
+    Sync,
+    Take,
+    Unhold,
+    Vote,
+    Withdraw,
+    decide,
+)
 
 LEASE = Vote("a", "t1", "r1")
-BOTH = Sync("7", "a", frozenset({"b", "c"}), 1)
+BOTH = Sync("7", "a", frozenset({"b", "c"}), 1, {"b": LEASE, "c": LEASE})
 CAUGHT_IN_SECONDS = [name for name, (_, budget) in CARELESS.items() if not budget.sync_steps and not budget.crashes]
 
 
@@ -41,6 +56,37 @@ def test_a_silent_leader_is_first_suspected_then_fenced_when_enough_agree() -> N
     assert decide("b", two, Fence(), suspects=True, gives_up=False) == Raise(LEASE)
     old = record(suspects={"b": "t1", "c": "t0"})
     assert decide("b", old, Fence(), suspects=True, gives_up=False) is None
+
+
+def test_the_record_is_held_for_this_very_lease_before_a_fence() -> None:
+    agreed = {"b": "t1", "c": "t1"}
+    for holds in ({}, {"c": LEASE}, {"b": LEASE._replace(renewal="r0")}):
+        found = decide(
+            "b", record(suspects=agreed, sync=BOTH._replace(holds=holds)), Fence(), suspects=True, gives_up=False
+        )
+        assert found == Hold("7", LEASE)
+    alone = BOTH._replace(voters=frozenset({"b"}), quorum=0, holds={})
+    assert decide("b", record(suspects=agreed, sync=alone), Fence(), suspects=True, gives_up=False) is None
+
+
+def test_the_record_is_let_go_once_the_standby_has_caught_up_or_another_leads() -> None:
+    paid = Fence(caught_up=True)
+    renewed = record(renewal="r2")
+    assert decide("b", renewed, paid, suspects=False, gives_up=False) == Unhold("7")
+    assert decide("b", renewed, Fence(), suspects=False, gives_up=False) is None
+    assert decide("b", record(), paid, suspects=False, gives_up=False) is None  # a fence may still be raised for it
+    assert decide("b", record(leader=None), paid, suspects=False, gives_up=False) is None
+    anothers = record(leader="c", sync=BOTH._replace(leader="c"))
+    assert decide("b", anothers, Fence(), suspects=False, gives_up=False) == Unhold("7")
+    assert decide("b", record(leader="c"), Fence(), suspects=False, gives_up=False) is None  # still a's record
+    assert decide("b", renewed._replace(sync=BOTH._replace(holds={})), paid, suspects=False, gives_up=False) is None
+
+
+def test_a_vote_counts_only_where_the_record_is_held_for_it() -> None:
+    marks = {"b": Mark(LEASE), "c": Mark(LEASE)}
+    one = BOTH._replace(holds={"b": LEASE})
+    fenced = Fence(LEASE, stopped=True)
+    assert decide("b", record(marks=marks, sync=one), fenced, suspects=True, gives_up=False) is None
 
 
 def test_a_vote_is_published_only_over_a_stopped_receiver_and_counted_only_for_the_same_renewal() -> None:
@@ -85,7 +131,7 @@ def test_the_votes_of_members_that_are_no_voters_do_not_count() -> None:
     fenced = Fence(LEASE, stopped=True)
     marks = {"b": Mark(LEASE), "d": Mark(LEASE)}
     assert decide("b", record(marks=marks), fenced, suspects=True, gives_up=False) is None
-    alone = Sync("8", "a", frozenset({"b"}), 0)
+    alone = BOTH._replace(version="8", voters=frozenset({"b"}), quorum=0)
     assert decide("b", record(marks={"b": Mark(LEASE)}, sync=alone), fenced, suspects=True, gives_up=False) is None
     foreign = record(marks={"b": Mark(LEASE), "c": Mark(LEASE)}, sync=BOTH._replace(leader="c"))
     assert decide("b", foreign, fenced, suspects=True, gives_up=False) is None

@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from witness.core import Clear, Mark, Publish, Raise, Release, Suspect, Sync, Take, Vote, Withdraw
+from witness.core import (
+    Action,
+    Clear,
+    Hold,
+    Mark,
+    Publish,
+    Raise,
+    Release,
+    Suspect,
+    Sync,
+    Take,
+    Unhold,
+    Vote,
+    Withdraw,
+)
 from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of, unasked
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
@@ -35,7 +49,13 @@ def test_a_record_is_what_patroni_and_the_witnesses_wrote() -> None:
     assert (found.version, found.leader, found.lease) == ("41", "postgres-0", VOTE)
     assert found.suspects == {"postgres-2": VOTE.term}
     assert found.marks == {"postgres-1": Mark(VOTE), "postgres-2": Mark(VOTE, withdrawn=True)}
-    assert found.sync == Sync("40", "postgres-0", frozenset({"postgres-1", "postgres-2"}), 1)
+    assert found.sync == Sync("40", "postgres-0", frozenset({"postgres-1", "postgres-2"}), 1, {})
+
+
+def test_who_holds_the_record_is_read_from_the_record_itself() -> None:
+    notes = {"witness.hms/hold-postgres-1": encode_vote(VOTE), "witness.hms/hold-postgres-2": "{"}
+    held = thing("40", leader="postgres-0", sync_standby="postgres-1,postgres-2", quorum="1", **notes)
+    assert read_record(leader(), held, MEMBERS).sync.holds == {"postgres-1": VOTE}
 
 
 def test_a_free_key_is_nobodys_and_its_last_term_is_kept() -> None:
@@ -65,15 +85,18 @@ def test_an_object_without_annotations_or_addresses_says_nothing() -> None:
 
 
 def test_a_write_names_the_version_that_it_was_decided_on() -> None:
-    vote_key = "witness.hms/vote-postgres-1"
-    for action, key, value in (
-        (Suspect("41", VOTE.term), "witness.hms/suspects-postgres-1", VOTE.term),
-        (Clear("41"), "witness.hms/suspects-postgres-1", None),
-        (Publish("41", VOTE), vote_key, encode_vote(VOTE)),
-        (Withdraw("41", VOTE), vote_key, encode_vote(VOTE, withdrawn=True)),
-    ):
+    vote_key, hold_key = "witness.hms/vote-postgres-1", "witness.hms/hold-postgres-1"
+    written: tuple[tuple[Action, str, str, str | None], ...] = (
+        (Suspect("41", VOTE.term), "postgres", "witness.hms/suspects-postgres-1", VOTE.term),
+        (Clear("41"), "postgres", "witness.hms/suspects-postgres-1", None),
+        (Publish("41", VOTE), "postgres", vote_key, encode_vote(VOTE)),
+        (Withdraw("41", VOTE), "postgres", vote_key, encode_vote(VOTE, withdrawn=True)),
+        (Hold("41", VOTE), "postgres-sync", hold_key, encode_vote(VOTE)),
+        (Unhold("41"), "postgres-sync", hold_key, None),
+    )
+    for action, where, key, value in written:
         name, body = patch_of(action, "postgres-1", "postgres")
-        assert name == "postgres"
+        assert name == where
         assert body == {"metadata": {"resourceVersion": "41", "annotations": {key: value}}}
 
 

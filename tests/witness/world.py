@@ -8,8 +8,9 @@ followed. A witness has no memory: one that dies and comes back is one that wait
 
 What the model trusts is what it says of Patroni (4.0, quorum mode): the order in which a leader changes `S` and the
 `sync` record, that it writes there only in a cycle that began with its own renewal, how the race counts, and that it
-takes the key only if the leader's annotations are those with which its check began. The lease's own expiry, which
-rests on clocks, is Patroni's and is not explored.
+takes the key only if the leader's annotations are those with which its check began; and that a standby which was not
+stopped by a witness has what another had confirmed by the time that Patroni has dropped that other. The lease's own
+expiry rests on clocks and is Patroni's; a key is given up only by a leader whose server is dead.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.witness.states import (
     ALL,
     BITS,
     CRASHES,
+    DEATHS,
     ELSEWHERE,
     FREE,
     NONE,
@@ -29,6 +31,7 @@ from tests.witness.states import (
     STREAMS,
     SYNC_STEPS,
     TERMS,
+    Flying,
     Key,
     Lease,
     Standby,
@@ -45,6 +48,7 @@ from witness.core import (
     Action,
     Clear,
     Fence,
+    Hold,
     Mark,
     Publish,
     Raise,
@@ -53,6 +57,7 @@ from witness.core import (
     Suspect,
     Sync,
     Take,
+    Unhold,
     Vote,
     Withdraw,
 )
@@ -67,6 +72,7 @@ class Rules(NamedTuple):
     decide: Decide
     latch_holds: bool = True
     seals: bool = True
+    holds: bool = True
 
 
 Step = tuple[str, State]
@@ -81,7 +87,7 @@ def steps(state: State, rules: Rules) -> Iterator[Step]:
 def _raw_steps(state: State, rules: Rules) -> Iterator[Step]:
     if is_over(state):
         return
-    yield from _primary(state)
+    yield from _dead(state) if state.dead else _primary(state, rules)
     for index in (0, 1):
         if not state.standbys[index].promoted:
             yield from _postgres(state, index, rules)
@@ -89,8 +95,15 @@ def _raw_steps(state: State, rules: Rules) -> Iterator[Step]:
             yield from _witness(state, index, rules)
 
 
-def _primary(state: State) -> Iterator[Step]:
+def _dead(state: State) -> Iterator[Step]:
+    if state.key.leader == 0:
+        yield "a's Patroni gives the key up", write_key(state, state.key._replace(leader=FREE))
+
+
+def _primary(state: State, rules: Rules) -> Iterator[Step]:
     key = state.key
+    if state.left[DEATHS]:
+        yield "a's server dies", spend(state, DEATHS)._replace(dead=True)
     if not state.loaded and state.left[SYNC_STEPS]:
         yield "a's Patroni reads the sync record", state._replace(loaded=True)
     if key.leader == 0 and state.left[RENEWALS]:
@@ -103,32 +116,38 @@ def _primary(state: State) -> Iterator[Step]:
             write_key(spend(state, TERMS), retaken)._replace(loaded=True, may_write_sync=True),
         )
     if state.left[SYNC_STEPS]:
-        yield from _sync_changes(state)
+        yield from _sync_changes(state, rules)
 
 
-def _sync_changes(state: State) -> Iterator[Step]:
+def _sync_changes(state: State, rules: Rules) -> Iterator[Step]:
     """Let a's Patroni change S and the record in its own order: first S when one leaves, first the record else."""
     voters, synchronous = state.key.voters, state.synchronous
     spent = spend(state, SYNC_STEPS)
+    may_write = state.may_write_sync and not (rules.holds and any(state.key.holds))
     for bit in BITS:
         rest = ALL & ~bit
         if voters == synchronous == ALL:
             yield f"a sets S to {_set(rest)}", spent._replace(synchronous=rest)
-        if voters == rest and synchronous == rest and state.may_write_sync:
+        if voters == rest and synchronous == rest and may_write:
             yield "a writes the sync record: both", write_sync(spent, ALL)
-        if voters == ALL and synchronous == rest and state.may_write_sync:
+        if voters == ALL and synchronous == rest and may_write and _seems_whole(state, BITS.index(rest)):
             yield f"a writes the sync record: {_set(rest)}", write_sync(spent, rest)
         if voters == ALL and synchronous == rest:
             yield "a sets S to both", spent._replace(synchronous=ALL)
-    if voters and voters == synchronous and state.may_write_sync:
+    if voters and voters == synchronous and may_write:
         yield "a writes the sync record: none", write_sync(spent, 0)
     if voters == 0 and synchronous:
         yield "a sets S to none", spent._replace(synchronous=0)
 
 
+def _seems_whole(state: State, index: int) -> bool:
+    """Tell whether Patroni may find a standby caught up; one that was stopped may seem so long after it was."""
+    return state.standbys[index].owes or state.standbys[index].wal >= state.acknowledged
+
+
 def _postgres(state: State, index: int, rules: Rules) -> Iterator[Step]:
     standby, name = state.standbys[index], NAMES[index + 1]
-    if standby.receiver == STREAMS and standby.wal < state.wal:
+    if standby.receiver == STREAMS and standby.wal < state.wal and not state.dead:
         yield f"{name} writes commit {standby.wal + 1}", with_standby(state, index, wal=standby.wal + 1)
     if standby.receiver == STREAMS and standby.confirmed < standby.wal:
         yield f"{name} confirms up to {standby.wal}", with_standby(state, index, confirmed=standby.wal)
@@ -178,16 +197,18 @@ def _witness(state: State, index: int, rules: Rules) -> Iterator[Step]:
     standby, name = state.standbys[index], NAMES[index + 1]
     if not (standby.seen_key_is_last and standby.seen_sync_is_last):
         yield f"{name}'s witness sees the news", _refreshed(state, index)
-    for action in standby.in_flight:
-        yield _landed(state, index, action)
-    for action in _decided(standby, name, rules.decide):
+    for flying in standby.in_flight:
+        yield _landed(state, index, *flying)
+    for action in _decided(state, standby, name, rules.decide):
         if (step := _acted(state, index, action, rules)) is not None:
             yield step
 
 
-def _decided(standby: Standby, name: str, decide: Decide) -> tuple[Action, ...]:
+def _decided(state: State, standby: Standby, name: str, decide: Decide) -> tuple[Action, ...]:
     waits = standby.receiver == NONE and standby.latch is not None  # one that had passed the latch is PASSED
-    fence = Fence(_vote(standby.latch), stopped=standby.receiver == STOPPED or waits, told=standby.told)
+    stopped = standby.receiver == STOPPED or waits
+    caught_up = standby.latch is None and standby.receiver == STREAMS and standby.wal == state.wal
+    fence = Fence(_vote(standby.latch), stopped=stopped, told=standby.told, caught_up=caught_up)
     return _choices(standby.seen, fence, name, decide)
 
 
@@ -211,9 +232,11 @@ def _acted(state: State, index: int, action: Action, rules: Rules) -> Step | Non
         receiver = goes_on.get(standby.receiver, standby.receiver)
         free = with_standby(state, index, latch=None, told=False, receiver=receiver)
         return f"{name}'s witness releases its fence", free
-    sealed_first = isinstance(action, Take) and rules.seals
-    flying = _sent(standby.in_flight, ("seal", action) if sealed_first else action)
-    is_old = not standby.seen_key_is_last or (sealed_first and not standby.seen_sync_is_last)
+    what = "sync" if isinstance(action, Hold | Unhold) else "key"
+    if isinstance(action, Take) and rules.seals:
+        what = "seal"
+    flying = _sent(standby.in_flight, (what, action))
+    is_old = (what != "sync" and not standby.seen_key_is_last) or (what != "key" and not standby.seen_sync_is_last)
     if is_old or flying == standby.in_flight:
         return None
     return f"{name}'s witness sends {type(action).__name__}", with_standby(state, index, in_flight=flying)
@@ -224,28 +247,33 @@ def _raised(state: State, index: int, lease: Lease) -> Step | None:
     if standby.latch != lease:
         return f"{name}'s witness writes the latch", with_standby(state, index, latch=lease, told=False)
     if standby.receiver == STREAMS:
-        return f"{name}'s witness stops the receiver", with_standby(state, index, receiver=STOPPED)
+        return f"{name}'s witness stops the receiver", with_standby(state, index, receiver=STOPPED, owes=True)
     return None
 
 
-def _landed(state: State, index: int, action: object) -> Step:
+def _landed(state: State, index: int, what: str, action: Action) -> Step:
     """Let a compare-and-swap that is on its way succeed."""
     key, name = state.key, NAMES[index + 1]
-    if isinstance(action, tuple) and action[0] == "seal":
+    if what == "sync":
+        held = (int(action.vote.term), int(action.vote.renewal)) if isinstance(action, Hold) else None
+        written = state._replace(key=key._replace(holds=at(key.holds, index, held)))
+        after = write_sync(written, key.voters)._replace(may_write_sync=False, loaded=False)
+        return f"{name}'s witness {'lets go of' if held is None else 'holds'} the record", after
+    if what == "seal":
         sealed = write_sync(state, key.voters)._replace(may_write_sync=False, loaded=False)
-        flying = _sent(sealed.standbys[index].in_flight, action[1])
+        flying = _sent(sealed.standbys[index].in_flight, ("key", action))
         return f"{name}'s witness writes to the sync object", with_standby(sealed, index, in_flight=flying)
     if isinstance(action, Take):
         return f"{name}'s witness takes the key away", write_key(state, key._replace(leader=FREE))
     assert isinstance(action, Publish | Withdraw)
     mark = (int(action.vote.term), int(action.vote.renewal), isinstance(action, Withdraw))
-    written = key._replace(marks=at(key.marks, index, mark))
-    return f"{name}'s vote is {'withdrawn' if mark[2] else 'published'}", write_key(state, written)
+    marked = key._replace(marks=at(key.marks, index, mark))
+    return f"{name}'s vote is {'withdrawn' if mark[2] else 'published'}", write_key(state, marked)
 
 
-def _sent(in_flight: tuple[object, ...], action: object) -> tuple[object, ...]:
+def _sent(in_flight: tuple[Flying, ...], flying: Flying) -> tuple[Flying, ...]:
     """Send once more what may be on its way already; twice the same is no more than once."""
-    return tuple(sorted({*in_flight, action}, key=repr))
+    return tuple(sorted({*in_flight, flying}, key=repr))
 
 
 def _refreshed(state: State, index: int) -> State:
@@ -266,6 +294,9 @@ def _record(key: Key) -> Record:
     """Return the record as the core reads it. Versions are the model's own affair: a write from an old one fails."""
     voters = frozenset(name for bit, name in zip(BITS, NAMES[1:], strict=True) if key.voters & bit)
     marks = zip(NAMES[1:], key.marks, strict=True)
+    holds = {
+        name: Vote("a", str(h[0]), str(h[1])) for name, h in zip(NAMES[1:], key.holds, strict=True) if h is not None
+    }
     return Record(
         "",
         None if key.leader == FREE else NAMES[key.leader],
@@ -273,6 +304,6 @@ def _record(key: Key) -> Record:
         str(key.renewal),
         dict.fromkeys(NAMES, str(key.term)),
         {name: Mark(Vote("a", str(m[0]), str(m[1])), withdrawn=m[2]) for name, m in marks if m is not None},
-        Sync("", "a", voters, max(len(voters) - 1, 0)),
+        Sync("", "a", voters, max(len(voters) - 1, 0), holds),
         frozenset(NAMES),
     )
