@@ -72,8 +72,14 @@ class Standby:
         return Fence(latch, stopped=stopped, told=told)
 
     async def fence(self, vote: Vote, address: str) -> bool:
-        """Write the latch so that it outlives a power loss, then stop the receiver; return whether that was seen."""
+        """Write the latch so that it outlives a power loss, then stop the receiver; return whether that was seen.
+
+        `address` is the leader's. Where it is not known no latch is written: nobody could tell later that the standby
+        follows another, and the fence would stand for ever.
+        """
         if self.latch != vote:
+            if not address:
+                return False
             write_durably(self._home / LATCH, encode_vote(vote) + "\n" + address)
             self._seen_other_config = None
         for _ in range(_STOP_TRIES):

@@ -125,7 +125,7 @@ class Witness:
             await asyncio.sleep(max(period - (time.monotonic() - began), 0))
 
     async def _probe_leader(self, leader: str, term: str, patience: float) -> None:
-        address = leader_address(self._objects[self._settings.scope])
+        address = self._address()
         if not address:
             return
         self._suspicion.begin(leader, term)
@@ -187,29 +187,34 @@ class Witness:
                 pass
             self._news.clear()
             self._metrics.came_round()
-            record = self._record()
-            while record is not None and await self._step(record):
-                record = self._record()
+            while (record := self._record()) is not None and await self._step(record, self._address()):
+                pass
 
     def _holds(self) -> bool:
         record = self._record()
         return record is not None and self._settings.member in record.sync.holds
 
-    async def _step(self, record: Record) -> bool:
-        """Decide once and act; return whether to decide again at once."""
-        fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
-        if self._holds() and fence.latch is None and record.leader not in {None, self._settings.member}:
-            fence = fence._replace(
-                caught_up=await self._debt.is_paid(leader_address(self._objects[self._settings.scope]))
-            )
-        gives_up = time.monotonic() - self._latched_at > self._settings.gives_up_ms / 1000
-        action = decide(self._settings.member, record, fence, suspects=self._suspects(record), gives_up=gives_up)
-        return action is not None and await self._act(action)
+    def _address(self) -> str:
+        return leader_address(self._objects[self._settings.scope])
 
-    async def _act(self, action: Action) -> bool:
+    async def _step(self, record: Record, address: str) -> bool:
+        """Decide once and act; return whether to decide again at once.
+
+        `address` is that of the record's leader. News that comes meanwhile may have another's.
+        """
+        fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
+        suspects = self._suspects(record)
+        if not suspects and self._holds() and fence.latch is None:
+            # Not of a silent leader, who would keep the answer for a second.
+            fence = fence._replace(caught_up=await self._debt.is_paid(address))
+        gives_up = time.monotonic() - self._latched_at > self._settings.gives_up_ms / 1000
+        action = decide(self._settings.member, record, fence, suspects=suspects, gives_up=gives_up)
+        return action is not None and await self._act(action, address)
+
+    async def _act(self, action: Action, address: str) -> bool:
         match action:
             case Raise(vote):
-                return await self._raise(vote)
+                return await self._raise(vote, address)
             case Release():
                 self._standby.release()
                 self._debt.begin()
@@ -223,15 +228,22 @@ class Witness:
                 name, body = patch_of(action, self._settings.member, self._settings.scope)
                 return await self._write(action, "endpoints", name, body)
 
-    async def _raise(self, vote: Vote) -> bool:
-        if self._standby.latch != vote:
-            self._latched_at = time.monotonic()
+    async def _raise(self, vote: Vote, address: str) -> bool:
+        is_new, began = self._standby.latch != vote, time.monotonic()
+        if is_new and not address:
+            say("not fenced", vote=vote._asdict(), reason="nobody knows where the leader answers")
+            return False
+        if is_new:
+            self._latched_at = began
             self._metrics.add("fences")
             self._debt.begin()
-            await self._keep_from_race(vote.leader)
-        stopped = await self._standby.fence(vote, leader_address(self._objects[self._settings.scope]))
-        say("fenced" if stopped else "latched", vote=vote._asdict())
-        return stopped
+        async with asyncio.TaskGroup() as tasks:
+            fencing = tasks.create_task(self._standby.fence(vote, address))
+            if is_new:
+                tasks.create_task(self._keep_from_race(vote.leader))
+        took_ms = round((time.monotonic() - began) * 1000)
+        say("fenced" if fencing.result() else "latched", vote=vote._asdict(), took_ms=took_ms)
+        return fencing.result()
 
     async def _take(self, action: Take) -> bool:
         """Seal the `sync` object, then free the key."""

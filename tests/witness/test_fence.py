@@ -1,5 +1,6 @@
 """The fence on a real primary and its standby: what it holds, what ends it, and what a crash does not end."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -24,6 +25,12 @@ def pair() -> Iterator[Pair]:
             yield made
         finally:
             made.stop()
+
+
+def test_without_the_leaders_address_there_is_no_fence_which_nothing_could_end(pair: Pair) -> None:
+    assert not asyncio.run(pair.standby.fence(VOTE, ""))
+    assert pair.look() == Fence()
+    assert pair.commits()
 
 
 def test_a_fenced_standby_confirms_nothing_and_goes_on_when_released(pair: Pair) -> None:
