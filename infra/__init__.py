@@ -6,6 +6,7 @@
 | `network.py` | the NetworkPolicies, from the one list in `flows.py` |
 | `credentials.py` | the Secrets |
 | `postgres.py` | Postgres under Patroni, told what `patroni_config.py` says |
+| `held_record.py` | the API server's rule that keeps a record which a witness holds |
 | `redis.py` | the Redis nodes and Sentinels, told what `redis_config.py` says |
 | `data.py` | the Job that migrates and loads |
 | `app.py` | the service |

@@ -16,16 +16,15 @@ from pulumi_kubernetes.admissionregistration.v1 import (
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from infra.names import POSTGRES, labels
+from infra.names import HOLD_PREFIX, POSTGRES, labels
 from infra.site import Site
-from witness.record import HOLD
 
 _VARIABLES = {
     "was": "has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}",
     "will": "has(object.metadata.annotations) ? object.metadata.annotations : {}",
     "leader": "'leader' in variables.was ? variables.was['leader'] : ''",
     # A hold is for a lease of one leader. Another leader's record is its own.
-    "held": f"variables.was.exists(name, name.startsWith('{HOLD}') && "
+    "held": f"variables.was.exists(name, name.startsWith('{HOLD_PREFIX}') && "
     """variables.was[name].contains('"leader": "' + variables.leader + '"'))""",
     "same_leader": "('leader' in variables.will ? variables.will['leader'] : '') == variables.leader",
     "same_voters": "['sync_standby', 'quorum'].all(name, "

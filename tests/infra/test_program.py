@@ -211,7 +211,9 @@ class TestNamespace:
 
     def test_everything_namespaced_is_in_the_one_namespace(self, recording: Recording) -> None:
         for resource in recording.resources:
-            if resource.kind and resource.kind != "Namespace":
+            if resource.kind.startswith("ValidatingAdmissionPolicy"):
+                assert resource.inputs["metadata"]["name"] == f"{recording.inventory.namespace}-held-record"
+            elif resource.kind and resource.kind != "Namespace":
                 assert resource.inputs["metadata"]["namespace"] == recording.inventory.namespace, resource.name
 
 

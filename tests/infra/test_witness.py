@@ -38,6 +38,8 @@ def test_a_record_that_is_held_is_refused_a_change_in_this_namespace_alone() -> 
         ["postgres-sync"],
         ["UPDATE"],
     )
+    rules = made.one("ValidatingAdmissionPolicy", name)["spec"]["variables"]
+    assert any("'witness.hms/hold-'" in rule["expression"] for rule in rules)  # as `witness.record` writes it
     where = made.one("ValidatingAdmissionPolicyBinding", name)["spec"]
     assert where["policyName"] == name
     assert where["validationActions"] == ["Deny"]
