@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hms.cluster import Cluster, cgroups
-from hms.cluster.machine import PartStatus
 from hms.errors import ClusterError, KubectlError
 from tests.cluster.bench import BUSYBOX, IDLE, SERVE, Bench
 from tests.cluster.remains import await_no_remains, eventually, remains
@@ -24,8 +22,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and control groups need root"),
 ]
 
-SETTLED_SECONDS = 5
-
 
 def test_up_is_up_and_says_how_long_it_took(bench: Bench, record_property: Callable[[str, object], None]) -> None:
     record_property("up_seconds", round(bench.up_seconds, 1))
@@ -36,21 +32,8 @@ def test_up_is_up_and_says_how_long_it_took(bench: Bench, record_property: Calla
     assert status.ready == {"node-1": True, "node-2": True, "node-3": True}
 
 
-def settled_parts(bench: Bench) -> tuple[PartStatus, ...]:
-    """Return the parts once none was started again for a while, as its machine does with one that began too early."""
-    seen: list[tuple[PartStatus, ...]] = []
-
-    def is_quiet() -> bool:
-        seen.append(bench.cluster.status().parts)
-        time.sleep(1)
-        return len(seen) > SETTLED_SECONDS and len(set(seen[-SETTLED_SECONDS:])) == 1
-
-    eventually(is_quiet, within_seconds=60, what="the parts stay as they are")
-    return seen[-1]
-
-
 def test_up_twice_is_one_cluster(bench: Bench) -> None:
-    before = settled_parts(bench)
+    before = bench.settled_parts()
 
     bench.cluster.up(progress=lambda _: None)
 
