@@ -20,7 +20,7 @@ POSTGRES_PORT: Final = 5432
 PATRONI_PORT: Final = 8008
 WITNESS_PORT: Final = 8009
 HOLD_PREFIX: Final = "witness.hms/hold-"
-"""What a witness's annotation is called while it holds the `sync` record; `witness.record` has it from nobody."""
+"""How the annotation begins by which a witness holds the `sync` record, as `witness/record.py` writes it."""
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 REDIS_READINESS_PORT: Final = 8079

@@ -56,11 +56,12 @@ def _unheld(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: 
 
 
 def _dropped(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: bool) -> Action | None:
-    """Act on a `sync` record that no longer has all standbys, as Patroni's own race does."""
+    """Act on a `sync` record that no longer has all standbys, as Patroni's own race does, and hold none."""
     named = record._replace(members=record.sync.voters | {record.sync.leader or ""})
-    return decide(me, named, fence, suspects=suspects, gives_up=gives_up)
+    return _unheld(me, named, fence, suspects=suspects, gives_up=gives_up)
 
 
+# A record that is held stays whole and as it was: what a dropped standby or a missing seal loses shows only without.
 _ONE = Budget(commits=1, renewals=0, terms=1, sync_steps=0, crashes=0)
 CARELESS: dict[str, tuple[Rules, Budget]] = {
     "a careless detector": (Rules(_detector), _ONE),
@@ -76,5 +77,5 @@ CARELESS: dict[str, tuple[Rules, Budget]] = {
         _ONE._replace(renewals=1, sync_steps=2, deaths=1),
     ),
     "no latch": (Rules(decide, latch_holds=False), _ONE._replace(crashes=1)),
-    "the sync record is not sealed": (Rules(decide, seals=False), _ONE._replace(sync_steps=3)),
+    "the sync record is neither sealed nor held": (Rules(_unheld, seals=False), _ONE._replace(sync_steps=3)),
 }
