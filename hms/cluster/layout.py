@@ -43,6 +43,11 @@ class Layout:
         return self.home / "pki"
 
     @property
+    def rights(self) -> Path:
+        """An empty file, there once the API server has the rights that the machines' own parts need beyond its own."""
+        return self.home / "rights"
+
+    @property
     def logs(self) -> Path:
         """One log file for each part."""
         return self.home / "logs"

@@ -20,7 +20,9 @@ STORAGE_CLASS = "hms-local"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One daemon of a machine. It starts once everything in `wait_for` answers: a `unix` path or a `tcp` address.
+    """One daemon of a machine. It starts once everything in `wait_for` is there.
+
+    A `unix` path or a `tcp` address is once something listens, a `file` once it exists.
 
     One that `serves_host` gets the machine's listening socket on the host as file descriptor `RELAY_FD`. `environment`
     is added to the machine's own.
@@ -86,6 +88,7 @@ def control_plane(settings: Settings) -> Plan:
     directory = settings.layout.machine(CONTROL)
     binaries = settings.binaries
     api_is_up = ({"tcp": (str(settings.addresses.control), API_PORT)},)
+    has_rights = (*api_is_up, {"file": str(settings.layout.rights)})
     identities = ("controller-manager", "scheduler", "volumes")
     configs = {identity: directory / f"{identity}.conf" for identity in identities}
     pki = settings.layout.pki
@@ -112,7 +115,7 @@ def control_plane(settings: Settings) -> Plan:
             Part("volumes", (
                 sys.executable, "-m", "hms.cluster.volumes", "--server", f"https://{settings.api_server}",
                 "--pki", str(pki), "--home", str(settings.layout.home), "--storage-class", STORAGE_CLASS,
-            ), api_is_up),
+            ), has_rights),
             Part("relay", (
                 sys.executable, "-I", "-S", str(relay), str(RELAY_FD), str(settings.addresses.control), str(API_PORT),
             ), serves_host=True),
@@ -182,7 +185,8 @@ def node(settings: Settings, number: int) -> Plan:
                 binaries["kube-router"], "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
                 "--run-loadbalancer=false", f"--service-cluster-ip-range={settings.addresses.services}",
                 f"--kubeconfig={INSIDE / 'kube-router.conf'}", f"--hostname-override={name}",
-            ), (api_is_up,)),
+                # Refused, it asks again after up to a minute, ends when one is over, and pods have no firewall so long.
+            ), (api_is_up, {"file": str(settings.layout.rights)})),
         ),
         {
             directory / "containerd.toml": containerd_config(settings, number),

@@ -32,6 +32,9 @@ POLL_SECONDS = 0.15
 CPU_FACTOR = 10
 """A cluster is one control group, and the kernel would share a busy host's CPU between it and each single process."""
 
+FIREWALL_CHAIN = "KUBE-ROUTER-FORWARD"
+"""Of iptables, made by kube-router once it knows all pods and policies."""
+
 KNOWN_NAME = "kubernetes.default.svc.cluster.local"
 SHARE_OF_MEMORY = 0.75
 """Of the host's memory, what the nodes may give to pods; the rest is for the daemons, the caches and the host."""
@@ -99,6 +102,8 @@ class Startup:
         self._tell("nodes are Ready")
         self._await("CoreDNS", "node-1-kubelet", self._names_resolve)
         self._tell("names resolve")
+        self._await("the nodes' firewalls", "node-1-kube-router", self._firewalls_stand)
+        self._tell("firewalls stand")
 
     def start_node(self, number: int) -> None:
         """Turn on a node that is off, as after a power loss, and lay its wire."""
@@ -209,6 +214,7 @@ class Startup:
         sources = sorted(Path(__file__).with_name("manifests").glob("*.yaml"))
         rendered = [Template(path.read_text(), undefined=StrictUndefined).render(values) for path in sources]
         self._kubectl.within("kube-system").run("apply", "-f", "-", stdin="\n---\n".join(rendered), timeout_seconds=60)
+        self._layout.rights.touch()
 
     # Waiting
 
@@ -228,6 +234,13 @@ class Startup:
         ask = [sys.executable, "-I", "-S", str(script), str(self._addresses.dns_service), KNOWN_NAME]
         pids = [self._pid(machine) for machine in self._machines()[1:]]
         return all(subprocess.run(network.within(pid, ask), check=False).returncode == 0 for pid in pids)
+
+    def _firewalls_stand(self) -> bool:
+        """Return whether every node has the rules through which NetworkPolicies hold: before, pods reach anything."""
+        ask = [self._binaries["iptables"], "--wait", "--list-rules", FIREWALL_CHAIN]
+        pids = [self._pid(machine) for machine in self._machines()[1:]]
+        answers = [subprocess.run(network.within(pid, ask), capture_output=True, check=False) for pid in pids]
+        return all(answer.returncode == 0 for answer in answers)
 
     def _await(self, what: str, log: str, is_done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS

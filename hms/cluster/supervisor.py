@@ -68,7 +68,9 @@ def furnish(machine: Mapping[str, Any]) -> None:
 
 
 def is_there(condition: Mapping[str, Any]) -> bool:
-    """Return whether something listens at a `unix` path or a `tcp` address."""
+    """Return whether something listens at a `unix` path or a `tcp` address, or a `file` exists."""
+    if "file" in condition:
+        return Path(condition["file"]).exists()
     family = socket.AF_UNIX if "unix" in condition else socket.AF_INET
     address = condition["unix"] if "unix" in condition else tuple(condition["tcp"])
     with socket.socket(family) as probe:

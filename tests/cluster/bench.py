@@ -1,7 +1,6 @@
 """A cluster to try things on: pods of one busybox each, and questions that they answer."""
 
 import json
-import time
 from typing import Any
 
 from hms.cluster import Cluster
@@ -13,7 +12,6 @@ from hms.kubectl import Kubectl
 from tests.cluster.remains import eventually
 
 NAMESPACE = "t-cluster"
-SETTLED_SECONDS = 5
 BUSYBOX = "/bin/busybox"
 SERVE = f"while true; do echo hello | {BUSYBOX} nc -l -p 8080; done"
 IDLE = f"{BUSYBOX} sleep 3600"
@@ -60,18 +58,6 @@ class Bench:
             },
         }  # fmt: skip
 
-    def settled_parts(self) -> tuple[PartStatus, ...]:
-        """Return the parts once none was started again for 5 s, as its machine does with one that began too early."""
-        seen: list[tuple[PartStatus, ...]] = []
-
-        def is_quiet() -> bool:
-            seen.append(self.cluster.status().parts)
-            time.sleep(1)
-            return len(seen) > SETTLED_SECONDS and len(set(seen[-SETTLED_SECONDS:])) == 1
-
-        eventually(is_quiet, within_seconds=60, what="the parts stay as they are")
-        return seen[-1]
-
     def await_ready(self, *pods: str) -> None:
         names = [f"pod/{name}" for name in pods]
         self.kubectl.run("wait", "--for=condition=Ready", *names, "--timeout=60s", timeout_seconds=70)
@@ -89,7 +75,7 @@ class Bench:
         return int(values[names.index(name)])
 
     def parts_of(self, node: int) -> list[PartStatus]:
-        """Return a node's own parts: on one that was just switched on kube-router may give up and begin anew."""
+        """Return a node's own parts."""
         return [part for part in self.cluster.status().parts if part.machine == f"node-{node}"]
 
     def reaches(self, pod: str, address: str, port: int) -> bool:

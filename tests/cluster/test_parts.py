@@ -10,6 +10,7 @@ from hms.cluster.addresses import Addresses
 from hms.cluster.binaries import BUILT, PACKAGED
 from hms.cluster.layout import Layout
 from hms.cluster.pki import Identity, ensure_pki, identities
+from hms.cluster.supervisor import is_there
 
 
 @pytest.fixture
@@ -51,6 +52,23 @@ def test_every_daemon_has_an_identity_of_its_own_and_none_is_the_administrators(
         "controller-manager.key", "scheduler.key", "volumes.key", "kube-proxy.key", "kube-router.key",
         "node-1.key", "node-2.key", "node-3.key",
     }  # fmt: skip
+
+
+def test_who_needs_rights_that_kubernetes_does_not_give_by_a_name_starts_once_they_are_given(
+    settings: parts.Settings,
+) -> None:
+    plans = [parts.control_plane(settings), parts.node(settings, 1)]
+    given = {"file": str(settings.layout.rights)}
+
+    assert [part.name for plan in plans for part in plan.parts if given in part.wait_for] == ["volumes", "kube-router"]
+
+
+def test_a_file_is_awaited_until_it_exists(tmp_path: Path) -> None:
+    condition = {"file": str(tmp_path / "rights")}
+    before = is_there(condition)
+    (tmp_path / "rights").touch()
+
+    assert (before, is_there(condition)) == (False, True)
 
 
 def test_no_daemon_is_told_a_key_in_its_arguments(settings: parts.Settings) -> None:

@@ -33,11 +33,18 @@ def test_up_is_up_and_says_how_long_it_took(bench: Bench, record_property: Calla
 
 
 def test_up_twice_is_one_cluster(bench: Bench) -> None:
-    before = bench.settled_parts()
+    before = bench.cluster.status().parts
 
     bench.cluster.up(progress=lambda _: None)
 
     assert bench.cluster.status().parts == before
+
+
+def test_every_firewall_stands_at_once_and_was_never_refused(bench: Bench) -> None:
+    logs = [part.log for part in bench.cluster.status().parts if part.name == "kube-router"]
+
+    assert len(logs) == 3
+    assert [line for log in logs for line in log.read_text().splitlines() if "forbidden" in line] == []
 
 
 def test_another_size_is_refused(bench: Bench) -> None:
