@@ -83,6 +83,13 @@ def test_a_module_is_one_noun() -> None:
     assert long == {}
 
 
+def test_where_tests_run_side_by_side_those_of_a_file_share_a_process(request: pytest.FixtureRequest) -> None:
+    """A pytest that pytest-xdist cannot mark ids in made four test clusters and loads of the release, not one."""
+    side_by_side = request.config.pluginmanager.hasplugin("dsession") or hasattr(request.config, "workerinput")
+
+    assert not side_by_side or request.node.nodeid.endswith("@tests/test_house.py")
+
+
 def test_nothing_is_left_for_later() -> None:
     unfinished = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
     found = [
