@@ -1,7 +1,7 @@
 """Limits as clients meet them: three instances, one Redis, and what happens while there is none."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
@@ -56,26 +56,44 @@ def ask(service: Service, client: str) -> httpx.Response:
     return service.client.get(PATH, headers={"x-forwarded-for": client})
 
 
-def alone(services: list[Service]) -> float:
-    return sum(each.metric('hms_app_limit_decisions_total{by="alone"}') for each in services)
+def answered(
+    services: list[Service], attempt: Callable[[int], list[httpx.Response]], *, most_alone: int
+) -> tuple[list[httpx.Response], int]:
+    """Return the answers of the first attempt of ten with at most so many decisions without Redis, and their number.
+
+    What Redis does not answer within a tenth of a second, on a busy machine too, an instance decides alone, and Redis
+    may count it still. An attempt is given its number, so that its client is new.
+    """
+
+    def alone() -> float:
+        return sum(each.metric('hms_app_limit_decisions_total{by="alone"}') for each in services)
+
+    for number in range(10):
+        before = alone()
+        answers = attempt(number)
+        without_redis = round(alone() - before)
+        if without_redis <= most_alone:
+            return answers, without_redis
+    raise AssertionError(f"Redis did not take part in ten attempts: each had more than {most_alone} calls without it")
+
+
+def passes(answers: list[httpx.Response]) -> int:
+    return sum(answer.status_code == 200 for answer in answers)
 
 
 def test_over_three_instances_asked_at_once_exactly_as_many_pass_as_are_allowed(three: list[Service]) -> None:
-    for attempt in range(1, 11):
-        before = alone(three)
+    def attempt(number: int) -> list[httpx.Response]:
         with ThreadPoolExecutor(12) as pool:
-            answers = list(pool.map(lambda n, client=f"192.0.2.1{attempt}": ask(three[n % 3], client), range(180)))
-        passed = Counter(answer.status_code for answer in answers)[200]
-        # What Redis does not answer within a tenth of a second an instance decides alone, and Redis may count it still.
-        without_redis = round(alone(three) - before)
-        assert abs(passed - 60) <= without_redis
-        if without_redis <= 6:
-            return
-    raise AssertionError("Redis did not take part in ten attempts: each had more than six calls without it")
+            return list(pool.map(lambda n: ask(three[n % 3], f"192.0.2.1{number}"), range(180)))
+
+    answers, without_redis = answered(three, attempt, most_alone=6)
+    assert abs(passes(answers) - 60) <= without_redis
 
 
 def test_a_refusal_says_which_limit_and_when_to_come_again(three: list[Service]) -> None:
-    answers = [ask(three[n % 3], "192.0.2.2") for n in range(61)]
+    answers, _ = answered(
+        three, lambda number: [ask(three[n % 3], f"192.0.2.2{number}") for n in range(61)], most_alone=0
+    )
     first, last = answers[0], answers[-1]
     policy = '"burst";q=1000;w=1000, "minute";q=60;w=60, "hour";q=150;w=3600'
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {policy}
@@ -97,28 +115,31 @@ def test_health_and_metrics_are_not_limited(three: list[Service]) -> None:
 
 
 def test_a_key_has_the_limits_of_its_tier_and_a_burst_is_bounded(three: list[Service]) -> None:
-    made = (
-        three[0]
-        .client.post("/api/v1/admin/keys", json={"name": "burst", "tier": "authenticated"}, headers=AS_ADMIN)
-        .json()["key"]
-    )
-    started = monotonic()
-    with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda n: three[n % 3].client.get(PATH, headers={"x-api-key": made}), range(40)))
-    refilled = monotonic() - started  # one request a second
-    passed = sum(answer.status_code == 200 for answer in answers)
-    assert 10 <= passed <= 10 + refilled + 1
+    took: list[float] = []
+
+    def attempt(number: int) -> list[httpx.Response]:
+        body = {"name": f"burst {number}", "tier": "authenticated"}
+        made = three[0].client.post("/api/v1/admin/keys", json=body, headers=AS_ADMIN).json()["key"]
+        started = monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda n: three[n % 3].client.get(PATH, headers={"x-api-key": made}), range(40)))
+        took.append(monotonic() - started)
+        return answers
+
+    answers, without_redis = answered(three, attempt, most_alone=6)
+    assert 10 - without_redis <= passes(answers) <= 10 + without_redis + took[-1] + 1  # one request a second comes back
     assert "authenticated allows 10 requests at once" in next(
         answer.json()["detail"] for answer in answers if answer.status_code == 429
     )
 
 
 def test_keys_cannot_be_tried_for_free(three: list[Service]) -> None:
-    headers = {"x-forwarded-for": "192.0.2.40"}
-    answers = [
-        three[n % 3].client.get(PATH, headers={**headers, "x-api-key": new_key()}).status_code for n in range(62)
-    ]
-    assert Counter(answers) == {401: 60, 429: 2}
+    def attempt(number: int) -> list[httpx.Response]:
+        headers = {"x-forwarded-for": f"192.0.2.4{number}"}
+        return [three[n % 3].client.get(PATH, headers={**headers, "x-api-key": new_key()}) for n in range(62)]
+
+    answers, _ = answered(three, attempt, most_alone=0)
+    assert Counter(answer.status_code for answer in answers) == {401: 60, 429: 2}
 
 
 @pytest.mark.fault
