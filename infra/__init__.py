@@ -7,13 +7,14 @@
 | `credentials.py` | the Secrets |
 | `postgres.py` | Postgres under Patroni, told what `patroni_config.py` says |
 | `held_record.py` | the API server's rule that keeps a record which a witness holds |
+| `own_pod.py` | its rules that keep a pod deleted by force from acting for the next of its name |
 | `redis.py` | the Redis nodes and Sentinels, told what `redis_config.py` says |
 | `data.py` | the Job that migrates and loads |
 | `app.py` | the service |
 | `inventory.py` | what came out, for checks, loads and drills |
 
-`site.py` and `pod.py` hold what all of them share, `names.py` the names, `rollout.py` the wait for a StatefulSet.
-`program.py` puts them in order.
+`site.py`, `pod.py` and `admission.py` hold what several of them share, `names.py` the names, `rollout.py` the wait for
+a StatefulSet. `program.py` puts them in order.
 
 May import: hms.
 """

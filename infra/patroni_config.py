@@ -145,6 +145,7 @@ def patroni_config(spec: PostgresSpec) -> dict[str, Any]:
             "use_unix_socket_repl": False,
             "data_dir": DATA_PATH,
             "bin_dir": BINARIES,
+            "bin_name": {"postgres": "/opt/hms/postgres", "pg_rewind": "/opt/hms/pg_rewind"},
             "pgpass": f"{RUN_PATH}/pgpass",
             "create_replica_methods": ["basebackup"],
             "basebackup": [{"waldir": WAL_PATH}, {"checkpoint": "fast"}],

@@ -38,6 +38,7 @@ from infra.names import (
     TLS_PATH,
     labels,
 )
+from infra.own_pod import own_pod
 from infra.patroni_config import SOCKET_PATH, render
 from infra.pod import (
     claim,
@@ -73,7 +74,7 @@ class PostgresCluster(pulumi.ComponentResource):
         self._credentials = credentials
         self._services()
         rights = self._rights()
-        held = held_record(site, self) if self._witnesses else []
+        rules = [*held_record(site, self), *own_pod(site, self)] if self._witnesses else []
         configuration = render(site.spec.postgres)
         config_map = ConfigMap(
             "postgres-config",
@@ -81,7 +82,7 @@ class PostgresCluster(pulumi.ComponentResource):
             data={"patroni.yml": configuration},
             opts=site.child(self),
         )
-        self.stateful_set = self._stateful_set(digest(configuration), [*rights, *held, config_map])
+        self.stateful_set = self._stateful_set(digest(configuration), [*rights, *rules, config_map])
         PodDisruptionBudget(
             "postgres-budget",
             metadata=site.meta(POSTGRES, POSTGRES),

@@ -101,16 +101,13 @@ class Fence(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """Write at `version` that the leader is silent."""
+    """Write that the leader is silent. Nothing rests on it, so it needs no version and bears no vote's order."""
 
-    version: str
     term: str
 
 
 class Clear(NamedTuple):
     """Take the suspicion back."""
-
-    version: str
 
 
 class Hold(NamedTuple):
@@ -171,9 +168,9 @@ def decide(me: str, record: Record, fence: Fence, *, suspects: bool, gives_up: b
         return _fenced(me, record, fence, fence.latch, gives_up=gives_up or not suspects)
     lease = record.lease
     if lease is None or lease.leader == me or not suspects:
-        return Clear(record.version) if me in record.suspects else _let_go(me, record, fence)
+        return Clear() if me in record.suspects else _let_go(me, record, fence)
     if record.suspects.get(me) != lease.term:
-        return Suspect(record.version, lease.term)
+        return Suspect(lease.term)
     spent = me in record.marks and record.marks[me].vote == lease
     agreed = frozenset(member for member, term in record.suspects.items() if term == lease.term)
     if spent or me not in record.sync.voters or not _is_quorum(agreed, lease, record):

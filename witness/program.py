@@ -46,7 +46,7 @@ def say(step: str, **about: object) -> None:
 
 
 class Witness:
-    """One witness: the last it saw of the two objects, its suspicion, its standby."""
+    """One witness: the last it saw of Patroni's objects, its suspicion, its standby."""
 
     def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class Witness:
                 self._learn(event["object"])
 
     async def _list(self) -> str:
-        """Read both objects now, and return the version to watch from."""
+        """Read the objects now, and return the version to watch from."""
         listed = await self._kube.read("endpoints", self._selector)
         for item in listed["items"]:
             self._learn(item)
@@ -111,7 +111,9 @@ class Witness:
     def _record(self) -> Record | None:
         scope = self._settings.scope
         leader, sync = self._objects.get(scope), self._objects.get(f"{scope}-sync")
-        return None if leader is None or sync is None else read_record(leader, sync, self._settings.members)
+        if leader is None or sync is None:
+            return None
+        return read_record(leader, sync, self._objects.get(f"{scope}-config", {}), self._settings.members)
 
     # Suspicion
 

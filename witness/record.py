@@ -1,8 +1,10 @@
-"""The API's two objects as the core's `Record`, and its actions as patches. Pure.
+"""The API's three objects as the core's `Record`, and its actions as patches. Pure.
 
-Patroni keeps the leader's key as annotations of the Endpoints `<scope>` and the synchronous set as those of
-`<scope>-sync`; the names are those of `patroni/dcs/kubernetes.py` (4.0). Suspicions and votes are annotations of the
-first, holds of the second, under a prefix of our own, which Patroni leaves alone.
+Patroni keeps the leader's key as annotations of the Endpoints `<scope>`, the synchronous set as those of `<scope>-sync`
+and its settings as those of `<scope>-config`; the names are those of `patroni/dcs/kubernetes.py` (4.0). Votes are
+annotations of the first, holds of the second, suspicions of the third, under a prefix of our own, which Patroni leaves
+alone. Not of the first: a leader whose renewal meets two other writes within one cycle gives its key up, and any
+witness that is short of CPU may suspect, and see that it was wrong, at any time.
 """
 
 import json
@@ -35,9 +37,9 @@ def leader_address(leader: Object) -> str:
     return ""
 
 
-def read_record(leader: Object, sync: Object, members: frozenset[str]) -> Record:
-    """Return the core's view of the two objects. What cannot be read counts as absent, which never lets more happen."""
-    notes = _annotations(leader)
+def read_record(leader: Object, sync: Object, config: Object, members: frozenset[str]) -> Record:
+    """Return the core's view of the objects. What cannot be read counts as absent, which never lets more happen."""
+    notes, suspicions = _annotations(leader), _annotations(config)
     marks = {name.removeprefix(VOTE): mark for name, value in notes.items()
              if name.startswith(VOTE) and (mark := _mark(value)) is not None}  # fmt: skip
     return Record(
@@ -45,7 +47,9 @@ def read_record(leader: Object, sync: Object, members: frozenset[str]) -> Record
         leader=notes.get("leader") or None,
         term=notes.get("acquireTime", ""),
         renewal=notes.get("renewTime", ""),
-        suspects={name.removeprefix(SUSPECTS): value for name, value in notes.items() if name.startswith(SUSPECTS)},
+        suspects={
+            name.removeprefix(SUSPECTS): value for name, value in suspicions.items() if name.startswith(SUSPECTS)
+        },
         marks=marks,
         sync=_sync(sync, members),
         members=members,
@@ -54,27 +58,28 @@ def read_record(leader: Object, sync: Object, members: frozenset[str]) -> Record
 
 def patch_of(action: Action, me: str, scope: str) -> Patch:
     """Return what an action writes, and on which object; `ValueError` for one that writes nothing."""
-    name, notes = scope, dict[str, str | None]()
+    version: str | None = None
+    notes: dict[str, str | None]
     match action:
-        case Suspect(_, term):
-            notes = {f"{SUSPECTS}{me}": term}
+        case Suspect(term):
+            name, notes = f"{scope}-config", {f"{SUSPECTS}{me}": term}
         case Clear():
-            notes = {f"{SUSPECTS}{me}": None}
-        case Hold(_, vote):
+            name, notes = f"{scope}-config", {f"{SUSPECTS}{me}": None}
+        case Hold(version, vote):
             name, notes = f"{scope}-sync", {f"{HOLD}{me}": encode_vote(vote)}
-        case Unhold():
+        case Unhold(version):
             name, notes = f"{scope}-sync", {f"{HOLD}{me}": None}
-        case Publish(_, vote):
-            notes = {f"{VOTE}{me}": encode_vote(vote)}
-        case Withdraw(_, vote):
-            notes = {f"{VOTE}{me}": encode_vote(vote, withdrawn=True)}
+        case Publish(version, vote):
+            name, notes = scope, {f"{VOTE}{me}": encode_vote(vote)}
+        case Withdraw(version, vote):
+            name, notes = scope, {f"{VOTE}{me}": encode_vote(vote, withdrawn=True)}
         case Take(version):
             # As Patroni gives its own key up. Without `failsafe` the race does not ask whom that names.
             patch = _patch(scope, version, {"leader": None, "failsafe": None})
             return Patch(scope, {**patch.body, "subsets": []})
         case _:
             raise ValueError(f"{action}: writes nothing")
-    return _patch(name, action.version, notes)
+    return _patch(name, version, notes)
 
 
 def seal_of(take: Take, scope: str, nonce: str) -> Patch:
@@ -107,8 +112,9 @@ def decode_vote(text: str) -> Vote | None:
     return None if mark is None else mark.vote
 
 
-def _patch(name: str, version: str, annotations: dict[str, str | None]) -> Patch:
-    return Patch(name, {"metadata": {"resourceVersion": version, "annotations": annotations}})
+def _patch(name: str, version: str | None, annotations: dict[str, str | None]) -> Patch:
+    condition = {} if version is None else {"resourceVersion": version}
+    return Patch(name, {"metadata": {**condition, "annotations": annotations}})
 
 
 def _annotations(thing: Object) -> dict[str, str]:

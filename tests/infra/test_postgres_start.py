@@ -1,8 +1,11 @@
 """The start script of the Postgres image: secrets joined in, orphaned WAL set aside, the configuration kept."""
 
 import json
+import os
 import stat
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -14,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hms.bench.processes import eventually
 from hms.paths import project_root
 from infra.patroni_config import patroni_config, render
 from tests.stack.settings import spec
@@ -50,6 +54,75 @@ def test_the_passwords_are_joined_in_a_file_for_its_owner_alone(start: ModuleTyp
     assert {role: roles[role]["password"] for role in roles} == {role: f"password-of-{role}" for role in roles}
     assert config["restapi"]["authentication"] == {"username": "patroni", "password": "password-of-rest"}
     assert config["bootstrap"] == patroni_config(spec().postgres)["bootstrap"]
+
+
+class TestHeldVolume:
+    """Of two pods on one volume the later waits for the earlier, which was deleted by force and has not ended yet."""
+
+    SERVER = project_root() / "images" / "postgres" / "postgres"
+
+    @pytest.fixture
+    def holders(self, start: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        found = tmp_path / "holders"
+        monkeypatch.setattr(start, "HOLDERS", found)
+        monkeypatch.setattr(start, "SAY_SECONDS", 0.2)
+        yield found
+        for path in found.glob("*"):
+            close_all(path)
+
+    @contextmanager
+    def server(self, holders: Path) -> Iterator[subprocess.Popen[str]]:
+        """Run what holds the volume as a server does: the wrapper, with `sleep` in place of Postgres."""
+        environment = {"PATH": os.environ["PATH"], "HMS_HOLDERS": str(holders), "HMS_POSTGRES": "/bin/sleep"}
+        with subprocess.Popen([self.SERVER, "60"], env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def test_a_server_of_another_pod_is_waited_for_though_its_patroni_is_dead(
+        self, start: ModuleType, holders: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        start.hold_volume()
+        own = next(holders.iterdir())
+        with self.server(holders) as server:
+            eventually(lambda: Path(f"/proc/{server.pid}/comm").read_text() == "sleep\n")
+            other = own.rename(holders / "1")
+            waiting = Thread(target=start.hold_volume)
+            # This process held the file before it was the other pod's; a dead Patroni's is closed.
+            close_all(other)
+            waiting.start()
+            eventually(lambda: "still use the data volume" in capsys.readouterr().out)
+            assert other.exists()
+            server.kill()
+            waiting.join(timeout=10)
+        assert not waiting.is_alive()
+        assert [path.name for path in holders.iterdir()] == [own.name]
+
+    def test_what_nobody_holds_is_not_waited_for(self, start: ModuleType, holders: Path) -> None:
+        holders.mkdir()
+        (holders / "1").touch()
+        start.hold_volume()
+        assert not (holders / "1").exists()
+
+    def test_a_server_is_refused_where_its_pod_does_not_hold_the_volume(self, holders: Path) -> None:
+        holders.mkdir()
+        with self.server(holders) as server:
+            assert server.wait(timeout=10) == 1
+            assert server.stderr is not None
+            assert "this pod does not hold its data volume" in server.stderr.read()
+
+    def test_asked_about_itself_a_server_holds_nothing(self, holders: Path) -> None:
+        environment = {"PATH": os.environ["PATH"], "HMS_HOLDERS": str(holders), "HMS_POSTGRES": "/bin/echo"}
+        said = subprocess.run([self.SERVER, "--version"], env=environment, capture_output=True, text=True, check=True)
+        assert said.stdout.startswith("echo ")
+        assert not holders.exists()
+
+
+def close_all(path: Path) -> None:
+    """Close this process' descriptors of a file, as its end would."""
+    for link in [link for link in Path("/proc/self/fd").iterdir() if link.exists() and link.samefile(path)]:
+        os.close(int(link.name))
 
 
 class TestOrphanedWal:

@@ -47,6 +47,17 @@ def test_a_record_that_is_held_is_refused_a_change_in_this_namespace_alone() -> 
     assert selected == {"kubernetes.io/metadata.name": spec().namespace}
 
 
+def test_what_only_makes_a_failover_faster_lets_pass_what_it_cannot_judge() -> None:
+    made = recorded(spec())
+    policies = [rule.inputs for rule in made.of("ValidatingAdmissionPolicy")]
+    failing = {rule["metadata"]["name"]: rule["spec"]["failurePolicy"] for rule in policies}
+    name = spec().namespace
+    assert failing == {f"{name}-held-record": "Fail", f"{name}-own-key": "Ignore", f"{name}-own-status": "Ignore"}
+    members = made.one("ValidatingAdmissionPolicyBinding", f"{name}-own-key")["spec"]["paramRef"]
+    assert members["namespace"] == name
+    assert members["selector"]["matchLabels"] == {"application": "patroni", "cluster-name": "postgres"}
+
+
 def test_without_it_members_are_as_they_were() -> None:
     made = recorded(spec(witness="off"))
     pod = made.one("StatefulSet", "postgres")["spec"]["template"]["spec"]

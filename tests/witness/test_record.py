@@ -45,7 +45,8 @@ def test_a_record_is_what_patroni_and_the_witnesses_wrote() -> None:
         "witness.hms/vote-postgres-1": encode_vote(VOTE),
         "witness.hms/vote-postgres-2": encode_vote(VOTE, withdrawn=True),
     }
-    found = read_record(leader(**votes, **{"witness.hms/suspects-postgres-2": VOTE.term}), SYNC, MEMBERS)
+    config = thing("39", config="{}", **{"witness.hms/suspects-postgres-2": VOTE.term})
+    found = read_record(leader(**votes), SYNC, config, MEMBERS)
     assert (found.version, found.leader, found.lease) == ("41", "postgres-0", VOTE)
     assert found.suspects == {"postgres-2": VOTE.term}
     assert found.marks == {"postgres-1": Mark(VOTE), "postgres-2": Mark(VOTE, withdrawn=True)}
@@ -55,31 +56,31 @@ def test_a_record_is_what_patroni_and_the_witnesses_wrote() -> None:
 def test_who_holds_the_record_is_read_from_the_record_itself() -> None:
     notes = {"witness.hms/hold-postgres-1": encode_vote(VOTE), "witness.hms/hold-postgres-2": "{"}
     held = thing("40", leader="postgres-0", sync_standby="postgres-1,postgres-2", quorum="1", **notes)
-    assert read_record(leader(), held, MEMBERS).sync.holds == {"postgres-1": VOTE}
+    assert read_record(leader(), held, {}, MEMBERS).sync.holds == {"postgres-1": VOTE}
 
 
 def test_a_free_key_is_nobodys_and_its_last_term_is_kept() -> None:
     free = leader()
     del free["metadata"]["annotations"]["leader"]
-    found = read_record(free, SYNC, MEMBERS)
+    found = read_record(free, SYNC, {}, MEMBERS)
     assert (found.leader, found.lease, found.term) == (None, None, VOTE.term)
 
 
 @pytest.mark.parametrize("quorum", [{}, {"quorum": "many"}, {"quorum": ""}])
 def test_without_a_quorum_no_votes_are_enough(quorum: dict[str, str]) -> None:
     sync = thing("40", leader="postgres-0", sync_standby="postgres-1,postgres-2", **quorum)
-    assert read_record(leader(), sync, MEMBERS).sync.quorum == len(MEMBERS)
+    assert read_record(leader(), sync, {}, MEMBERS).sync.quorum == len(MEMBERS)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"leader": "a"}', "null"])
 def test_a_vote_that_cannot_be_read_is_none(text: str) -> None:
     assert decode_vote(text) is None
-    assert read_record(leader(**{"witness.hms/vote-postgres-1": text}), SYNC, MEMBERS).marks == {}
+    assert read_record(leader(**{"witness.hms/vote-postgres-1": text}), SYNC, {}, MEMBERS).marks == {}
 
 
 def test_an_object_without_annotations_or_addresses_says_nothing() -> None:
     empty = {"metadata": {"resourceVersion": "1"}, "subsets": None}
-    assert read_record(empty, empty, MEMBERS).leader is None
+    assert read_record(empty, empty, empty, MEMBERS).leader is None
     assert leader_address(empty) == ""
     assert leader_address(leader()) == "10.0.0.7"
 
@@ -87,8 +88,6 @@ def test_an_object_without_annotations_or_addresses_says_nothing() -> None:
 def test_a_write_names_the_version_that_it_was_decided_on() -> None:
     vote_key, hold_key = "witness.hms/vote-postgres-1", "witness.hms/hold-postgres-1"
     written: tuple[tuple[Action, str, str, str | None], ...] = (
-        (Suspect("41", VOTE.term), "postgres", "witness.hms/suspects-postgres-1", VOTE.term),
-        (Clear("41"), "postgres", "witness.hms/suspects-postgres-1", None),
         (Publish("41", VOTE), "postgres", vote_key, encode_vote(VOTE)),
         (Withdraw("41", VOTE), "postgres", vote_key, encode_vote(VOTE, withdrawn=True)),
         (Hold("41", VOTE), "postgres-sync", hold_key, encode_vote(VOTE)),
@@ -98,6 +97,13 @@ def test_a_write_names_the_version_that_it_was_decided_on() -> None:
         name, body = patch_of(action, "postgres-1", "postgres")
         assert name == where
         assert body == {"metadata": {"resourceVersion": "41", "annotations": {key: value}}}
+
+
+def test_a_suspicion_is_written_where_no_leader_s_renewal_can_meet_it() -> None:
+    key = "witness.hms/suspects-postgres-1"
+    for action, value in ((Suspect(VOTE.term), VOTE.term), (Clear(), None)):
+        name, body = patch_of(action, "postgres-1", "postgres")
+        assert (name, body) == ("postgres-config", {"metadata": {"annotations": {key: value}}})
 
 
 def test_a_take_frees_the_key_as_patroni_does_after_a_seal_of_the_sync_object() -> None:
