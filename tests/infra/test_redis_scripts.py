@@ -1,5 +1,6 @@
 """The scripts of the Redis image, with real servers: who becomes the primary, and what an acknowledged write meets."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -240,6 +241,16 @@ def test_a_planned_stop_of_the_primary_hands_over_and_loses_nothing_that_it_ackn
     assert "handing over" in group.log("redis-0")
     group.start("redis-0")
     eventually(group.whole, "the group is whole again")
+
+
+def test_of_two_pods_on_one_volume_the_later_waits_for_the_end_of_the_earlier(group: RedisGroup) -> None:
+    group.kill("redis-2")
+    with (group.folder / "redis-2" / "data" / "held").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        group.start("redis-2")
+        eventually(lambda: "waiting for their end" in group.log("redis-2"), "it says that it waits")
+        assert group.role(2) == []
+    eventually(lambda: group.role(2) != [], "it serves")
 
 
 class TestReadiness:
