@@ -6,6 +6,7 @@
     storm.py       in the pod: more sessions than Postgres allows
     run.py         a run: lock, pod, trials      trial.py   steady state, fault, recovery, steady state, ledgers
     pod.py         the pod that writes           steadiness.py   when the stack is steady, and why it is not
+    logs.py        what the stack's containers logged meanwhile
     feed.py        what the pod says             routing.py      what the API server says of the primary's address
     clock.py       the way to the pod's clock    summary.py      a trial in a line for each writer
     openloop.py    in the pod: what is due is sent when it is due         records.py   what was, a line each

@@ -60,6 +60,10 @@ class Machines:
         """Return a node by its number."""
         return self._cluster.node(number)
 
+    def log_directories(self) -> tuple[Path, ...]:
+        """Return where the kubelets keep the containers' logs, as this machine sees it."""
+        return tuple(self._cluster.layout.machine(node_name(n)) / "log" / "pods" for n in range(1, self.count + 1))
+
     def number_of(self, node: str) -> int:
         """Return the number of a node by the name that Kubernetes has for it."""
         for number in range(1, self.count + 1):

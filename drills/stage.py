@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drills.debts import Debt, Debts
+from drills.logs import Logs, logs_of
 from drills.machines import Machines
 from drills.pod import DrillPod
 from drills.steadiness import not_ready_because
@@ -50,6 +51,10 @@ class Stage:
     pod: DrillPod
     debts: Debts
     test_cluster: Machines | None = None
+
+    def logs(self) -> Logs:
+        """Return the logs of the stack's containers."""
+        return logs_of(self.kubectl, self.test_cluster)
 
     @property
     def machines(self) -> Machines:

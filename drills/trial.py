@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from drills.faults.fault import Fault
 from drills.feed import Feed
+from drills.logs import Logs
 from drills.routing import Routing
 from drills.stage import Injection, Proof, Stage
 from drills.steadiness import not_steady_because, steady_since_ns
@@ -68,9 +70,17 @@ class TrialRun:
 
     def run(self) -> Outcome:
         """Run it; `HmsError` only where it could not be run. Whatever happens, the fault is undone."""
+        logs = self._stage.logs()
+        try:
+            return self._run(logs)
+        finally:
+            logs.end()
+
+    def _run(self, logs: Logs) -> Outcome:
         self._stage.pod.want(self._name)
         before = self._steadiness(STEADY_SECONDS)
         self._say("steady" if before.ok else before.detail)
+        logs.begin()
         steady_ns = self._stage.pod.far_ns()
         broken = self._break() if before.ok else (None, Proof(False, "not injected: no steady state before"))
         was_steady = before.ok
@@ -79,13 +89,15 @@ class TrialRun:
         after = self._recover(broken[0]) if was_steady else Steady(ok=False, detail="nothing was injected")
         if after.ok:
             self._tell(max(steady_since_ns(self._feed, self._name), self._undone_ns), STEADY)
+        # For whoever reads the containers' logs beside the timeline: they have the time of day.
+        self._note(f"the time is {datetime.now(UTC).isoformat()}")
         end_ns = self._stage.pod.far_ns()
         self._stage.pod.want("")
         stopped = self._wait(lambda feed: feed.stopped.get(self._name), READ_BACK_SECONDS)
         if stopped is None:
             raise HmsError(f"trial {self._name}: the writers did not read back within {READ_BACK_SECONDS:g} s")
         self._say("steady again" if after.ok else after.detail)
-        files = self._stage.pod.fetch(self._name, stopped.files)
+        files = {**self._stage.pod.fetch(self._name, stopped.files), **logs.end()}
         return Outcome(self._record(broken, (before, after), stopped, end_ns), files)
 
     def _break(self) -> Broken:

@@ -11,6 +11,7 @@
     drills/<drill>/<n>/<writer>.ledger.jsonl             hms.ledger.Record, one a line
     drills/<drill>/<n>/<writer>.present.<node>.jsonl     Present, one a line: the keys that a node has after the trial
     drills/<drill>/<n>/<reader>.reads.jsonl              hms.reads.Read, one a line
+    drills/<drill>/<n>/logs/                             the containers' logs meanwhile, as they are
     claims.json        the catalogue that the run is judged by
     verdicts.json      the verdicts; `hms judge` writes the same bytes again
     manifest.json      SHA-256 of every other file, written last

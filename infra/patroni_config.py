@@ -73,6 +73,7 @@ def server_settings(spec: PostgresSpec) -> dict[str, str]:
         "track_io_timing": "on",
         "jit": "off",
         "log_checkpoints": "on",
+        "log_replication_commands": "on",
         "idle_in_transaction_session_timeout": "1min",
     }
 

@@ -89,9 +89,9 @@ class Fence(NamedTuple):
     """The state of this member's standby, read from its disk and the kernel: it is there after any restart.
 
     `latch` is what the latch names. `stopped`: a receiver is alive and stopped, or none is and Postgres's startup
-    process waits at this latch, so that none comes. `told`: a receiver will end before it confirms anything, and what
-    comes after it does not stream from the latch's leader. `caught_up`: without a latch, it has all that the leader had
-    flushed at some time since there was one.
+    process waits at this latch, so that none comes. `told`: a receiver will end before it confirms anything, and none
+    that comes after it streams from the latch's leader, whatever this member's Patroni knew of that one before.
+    `caught_up`: without a latch, it has all that the leader had flushed at some time since there was one.
     """
 
     latch: Vote | None = None

@@ -25,10 +25,14 @@ from witness.processes import (
     waits,
 )
 from witness.record import decode_vote, encode_vote
+from witness.session import RefusedError, ask
 
 LATCH = "latch"
 WAITING = "waiting"
 """What `latch-wait` writes when it waits at the latch: its process and the vote that it saw."""
+
+NOT_IN_PREREQUISITE_STATE = "55000"
+"""The SQLSTATE of what cannot be done while, or after, a standby is promoted."""
 
 _STOP_TRIES = 200
 _TRY_SECONDS = 0.001
@@ -59,16 +63,18 @@ class Standby:
             return None
         return decode_vote(text.partition("\n")[0]) or Vote("", "", "")
 
-    async def look(self, *, term: str, leads: bool) -> Fence:
-        """Return the state of the fence. `term` is that of the record, `leads` whether this member has the key."""
+    async def look(self, *, term: str, leads: bool, address: str) -> Fence:
+        """Return the state of the fence.
+
+        `term` is that of the record, `leads` whether this member has the key, `address` where its owner answers.
+        """
         latch = self.latch
         if latch is None:
             return Fence()
-        if receivers := self._receivers():
-            stopped = all(receiver.state == "T" for receiver in receivers)
-            return Fence(latch, stopped=stopped, told=stopped and all(is_told_to_end(r.pid) for r in receivers))
-        stopped = self._waits_at_latch()
-        told = term != latch.term and await self._is_told_without_receiver(latch, leads=leads)
+        receivers = self._receivers()
+        stopped = all(receiver.state == "T" for receiver in receivers) if receivers else self._waits_at_latch()
+        ends = not receivers or (stopped and all(is_told_to_end(receiver.pid) for receiver in receivers))
+        told = ends and term != latch.term and await self._is_told(receivers, address, leads=leads)
         return Fence(latch, stopped=stopped, told=told)
 
     async def fence(self, vote: Vote, address: str) -> bool:
@@ -123,43 +129,50 @@ class Standby:
         except FileNotFoundError:
             return False
 
-    async def _is_told_without_receiver(self, latch: Vote, *, leads: bool) -> bool:
-        """Tell whether what comes once the latch is gone does not stream from the latch's leader."""
+    async def _is_told(self, receivers: list[Process], address: str, *, leads: bool) -> bool:
+        """Tell whether what comes once the latch is gone does not stream from the latch's leader.
+
+        That a receiver has to end says nothing of the next one: a leader's address may be lost, and found again.
+        Once the server has loaded that of another leader, its Patroni has seen that one's term, and sees none older.
+        """
         if leads:
-            # The file is there until the startup process has promoted; who wrote it has signalled before it ended.
-            return (self._data / "promote").exists() and not is_promoting(self._data)
-        address = self._latched_address()
-        loaded = await self._loaded_conninfo()
-        if loaded is not None:
-            return not _names(loaded, address)
-        return self._restarted_with_another(address)
+            return await self._is_promoting(receivers)
+        loaded = await self._ask("SHOW primary_conninfo", receivers)
+        return self._restarted_with(address) if loaded is None else self._names(loaded, address)
 
-    async def _loaded_conninfo(self) -> str | None:
-        """Ask the server, over its own socket, whom its loaded configuration names; None while it takes no sessions."""
-        command = ("psql", "-XAtq", "-h", str(self._sockets), "-p", str(self._port), "-U", "postgres", "-d", "postgres")
-        query = ("-c", "SHOW primary_conninfo")
-        asked = await asyncio.create_subprocess_exec(
-            *command, *query, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+    async def _ask(self, query: str, receivers: list[Process]) -> str | None:
+        """Ask the server; where it takes no sessions let receivers that have to end do so.
+
+        A server that is stopping would wait for them for ever. The latch is still there for those that come.
+        """
+        answer = await ask(self._sockets, self._port, query)
+        for receiver in receivers if answer is None else ():
+            send(receiver.pid, signal.SIGCONT)
+        return answer
+
+    async def _is_promoting(self, receivers: list[Process]) -> bool:
+        """Tell whether the startup process promotes, or will before anything else.
+
+        Until it has taken the request there is the file, and who wrote that has signalled before it ended. From then on
+        the server refuses to touch the replay, which it else does not change by going on where nobody paused it.
+        """
+        if (self._data / "promote").exists():
+            return not is_promoting(self._data)
         try:
-            async with asyncio.timeout(3.0):
-                out, _ = await asked.communicate()
-        except TimeoutError:
-            asked.kill()
-            await asked.wait()
-            return None
-        return out.decode() if asked.returncode == 0 else None
+            await self._ask("SELECT pg_wal_replay_resume()", receivers)
+        except RefusedError as error:
+            return error.state == NOT_IN_PREREQUISITE_STATE
+        return False
 
-    def _restarted_with_another(self, address: str) -> bool:
-        """Tell whether Postgres started after its configuration was seen to name another; else see to it that it does.
+    def _restarted_with(self, address: str) -> bool:
+        """Tell whether Postgres started after its configuration was seen to name this; else see to it that it does.
 
         A server that recovers waits at the latch before it takes sessions, and nobody can ask it what it has loaded.
         One that is stopped is started by Patroni, with the file as it is.
         """
         config = self._configured_conninfo()
         server = self._server()
-        if server is None or config is None or _names(config, address):
+        if server is None or config is None or not self._names(config, address):
             return False
         if self._seen_other_config is None or self._seen_other_config[0] != config:
             self._seen_other_config = (config, boot_ticks())
@@ -170,6 +183,11 @@ class Standby:
             self._say("restart", reason="it recovers behind the latch with a configuration that nobody can ask it for")
             send(server[0], signal.SIGINT)
         return False
+
+    def _names(self, conninfo: str, address: str) -> bool:
+        """Tell whether a conninfo names this address, and that is not the latched leader's."""
+        named = f"host={address} " in f"{conninfo.replace(chr(39), ' ')} "
+        return bool(address) and named and address != self._latched_address()
 
     def _configured_conninfo(self) -> str | None:
         try:
@@ -218,8 +236,3 @@ def _sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _names(conninfo: str, address: str) -> bool:
-    """Tell whether a conninfo names this address; one that is not known counts as named."""
-    return not address or f"host={address} " in f"{conninfo.replace(chr(39), ' ')} "

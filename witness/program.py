@@ -204,7 +204,9 @@ class Witness:
 
         `address` is that of the record's leader. News that comes meanwhile may have another's.
         """
-        fence = await self._standby.look(term=record.term, leads=record.leader == self._settings.member)
+        fence = await self._standby.look(
+            term=record.term, leads=record.leader == self._settings.member, address=address
+        )
         suspects = self._suspects(record)
         if not suspects and self._holds() and fence.latch is None:
             # Not of a silent leader, who would keep the answer for a second.

@@ -118,6 +118,10 @@ class ReadyKubectl(Kubectl):
     def get(self, *arguments: str, timeout_seconds: float = 30.0) -> dict[str, Any]:
         return {"items": []}
 
+    def run(self, *arguments: str, stdin: str | None = None, timeout_seconds: float = 30.0) -> str:
+        assert arguments[0] == "logs"
+        return "[pod/postgres-0/postgres] 2026-11-28T13:00:00Z no action. I am (postgres-0), the leader with the lock\n"
+
     def exec(
         self, pod: str, container: str, argv: Sequence[str], *, stdin: str | None = None, timeout_seconds: float = 30.0
     ) -> str:
@@ -149,7 +153,9 @@ def test_the_course_of_a_trial() -> None:
     assert fault.pod.wanted == [NAME, ""]
     assert (trial.steady_before.ok, trial.fault.proved, trial.steady_after.ok) == (True, True, True)
     assert (trial.fault.at_ns, trial.fault.clock_uncertainty_ns) == (20_400_000_000, 7)
-    assert [(event.source, event.what) for event in trial.events] == [
+    events = [(event.source, event.what) for event in trial.events]
+    assert [what for _, what in events if what.startswith("the time is 20")], "nothing ties the logs to the timeline"
+    assert [(source, what) for source, what in events if not what.startswith("the time is ")] == [
         ("drill", "breaks it: postgres-0"),
         ("patroni", "postgres-1 leads"),
         ("drill", "proved: seen"),
@@ -161,6 +167,13 @@ def test_the_course_of_a_trial() -> None:
     assert [(writer.name, writer.authoritative) for writer in trial.writers] == [("postgres", "postgres-1")]
     assert ReadyKubectl.mended == [("true",)]
     assert said[0] == f"{NAME}: steady"
+
+
+def test_what_the_containers_logged_is_kept() -> None:
+    fault = ScriptedFault(ScriptedPod())
+    files = run(fault).files
+    assert sorted(files) == ["logs/all.log", *sorted(FILES)]
+    assert files["logs/all.log"].startswith(b"[pod/postgres-0/postgres]")
 
 
 def test_what_was_to_stay_and_did_not_is_said() -> None:

@@ -21,13 +21,15 @@ STACK = "ci"
 class StackLife:
     """A stack of its own namespace, settings and state, in a folder that is thrown away.
 
-    It shares nothing with the stacks of the checkout but the program and the images.
+    It shares nothing with the stacks of the checkout but the program and the images. `first_pods` are those of each
+    workload before anything was changed.
     """
 
     folder: Path
     cluster: str
     namespace: str
     lines: list[str] = field(default_factory=list)
+    first_pods: dict[str, set[str]] = field(default_factory=dict)
 
     def prepare(self, settings: Path) -> None:
         """Write the settings of the stack: those of `settings`, its cluster and namespace, nothing to spare."""

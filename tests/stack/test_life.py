@@ -66,25 +66,14 @@ class TestLife:
     def test_up_again_changes_nothing_and_preview_and_refresh_hold(self, life: StackLife) -> None:
         kubectl = life.stack.kubectl()
         before, pods = generations(kubectl), pod_identities(kubectl)
+        life.first_pods = pods
         life.stack.up(life.progress)
         life.stack.preview(life.progress, expect_no_changes=True)
         life.stack.refresh(life.progress, expect_no_changes=True)
         assert generations(kubectl) == before
         assert pod_identities(kubectl) == pods
 
-    def test_a_changed_limit_rolls_that_workload_alone(self, life: StackLife) -> None:
-        kubectl = life.stack.kubectl()
-        before = pod_identities(kubectl)
-        life.set(sentinelCpuLimit="400m")
-        with pytest.raises(StackError):
-            life.stack.preview(life.progress, expect_no_changes=True)
-        life.stack.up(life.progress)
-        after = pod_identities(kubectl)
-        assert {workload for workload in before if before[workload] != after[workload]} == {"sentinel"}
-
-    def test_a_pod_that_never_becomes_ready_is_named_with_its_reason_and_a_corrected_stack_goes_on(
-        self, life: StackLife
-    ) -> None:
+    def test_a_pod_that_never_becomes_ready_is_named_with_its_reason(self, life: StackLife) -> None:
         life.set(sentinelCpuRequest="200", sentinelCpuLimit="200", readyTimeoutSeconds="15")
         with pytest.raises(StackError) as caught:
             life.stack.up(life.progress)
@@ -92,10 +81,21 @@ class TestLife:
         assert "pod sentinel-2: not scheduled: " in told
         assert "Insufficient cpu" in told
         assert "event FailedScheduling: " in told
-        life.set(sentinelCpuRequest="20m", sentinelCpuLimit="500m", readyTimeoutSeconds="300")
+
+    def test_a_corrected_stack_goes_on_and_a_changed_limit_has_rolled_that_workload_alone(
+        self, life: StackLife
+    ) -> None:
+        kubectl = life.stack.kubectl()
+        life.set(sentinelCpuRequest="20m", sentinelCpuLimit="400m", readyTimeoutSeconds="300")
+        with pytest.raises(StackError):
+            life.stack.preview(life.progress, expect_no_changes=True)
         life.stack.up(life.progress)
-        (_, _, last) = life.stack.kubectl().pods({"app.kubernetes.io/name": "sentinel"})
+        (_, _, last) = kubectl.pods({"app.kubernetes.io/name": "sentinel"})
         assert last["status"]["phase"] == "Running"
+        (container,) = last["spec"]["containers"]
+        assert container["resources"]["limits"]["cpu"] == "400m"
+        before, after = life.first_pods, pod_identities(kubectl)
+        assert {workload for workload in before if before[workload] != after[workload]} == {"sentinel"}
 
     def test_destroy_leaves_nothing(self, life: StackLife) -> None:
         kubectl = life.stack.kubectl()

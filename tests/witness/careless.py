@@ -76,6 +76,7 @@ CARELESS: dict[str, tuple[Rules, Budget]] = {
         Rules(decide, holds=False),
         _ONE._replace(renewals=1, sync_steps=2, deaths=1),
     ),
+    "told by a receiver's end": (Rules(decide, knows_whom=False), _ONE._replace(addresses=2)),
     "no latch": (Rules(decide, latch_holds=False), _ONE._replace(crashes=1)),
     "the sync record is neither sealed nor held": (Rules(_unheld, seals=False), _ONE._replace(sync_steps=3)),
 }

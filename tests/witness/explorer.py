@@ -22,6 +22,7 @@ FULL = (
     Budget(commits=1, renewals=0, terms=1, sync_steps=0, crashes=1),
     Budget(commits=1, renewals=0, terms=2, sync_steps=0, crashes=0),
     Budget(commits=1, renewals=0, terms=1, sync_steps=3, crashes=0),
+    Budget(commits=1, renewals=0, terms=1, sync_steps=0, crashes=0, addresses=3),
 )
 DEEP = Budget(commits=1, renewals=1, terms=1, sync_steps=2, crashes=0, deaths=1)
 DEEP_STEPS = 19

@@ -15,7 +15,7 @@ from witness.fence import LATCH, Standby
 from witness.processes import receivers_of
 
 LATCH_WAIT = Path(__file__).resolve().parents[2] / "images" / "postgres" / "latch-wait"
-PRIMARY, STANDBY, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+PRIMARY, STANDBY, OTHER, THIRD = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 VOTE = Vote("a", "term 1", "renewal 1")
 COMMIT_SECONDS = 0.6
 
@@ -88,8 +88,9 @@ class Pair:
             timer.join()
             return not late.is_set()
 
-    def look(self, *, term: str = VOTE.term, leads: bool = False) -> Fence:
-        return asyncio.run(self.standby.look(term=term, leads=leads))
+    def look(self, *, term: str = VOTE.term, leads: bool = False, address: str = OTHER) -> Fence:
+        """Return what the witness sees in that term, by default its vote's; `address` is where the leader answers."""
+        return asyncio.run(self.standby.look(term=term, leads=leads, address=address))
 
     def fence(self) -> bool:
         closed = asyncio.run(self.standby.fence(VOTE, PRIMARY))
@@ -105,13 +106,19 @@ class Pair:
         self.follow_file(host)
         os.kill(self.postmaster(), signal.SIGHUP)
 
+    def until_loaded(self, host: str) -> None:
+        """Wait until the standby has loaded that it follows this."""
+        shown = [(self._conninfo(host),)]
+        until(lambda: self.replica.ask("SHOW primary_conninfo") == shown, "the configuration is not loaded")
+
     def follow_file(self, host: str) -> None:
-        """Have the file name another."""
+        """Have the file name another, or nobody."""
         config = self.replica.data / "postgresql.conf"
-        config.write_text(
-            config.read_text() + f"primary_conninfo = 'host={host} port={self.replica.port} user=postgres'\n"
-        )
+        config.write_text(f"{config.read_text()}primary_conninfo = '{self._conninfo(host)}'\n")
         (self.replica.data / "postgresql.auto.conf").write_text("")
+
+    def _conninfo(self, host: str) -> str:
+        return f"host={host} port={self.replica.port} user=postgres application_name=replica" if host else ""
 
     def postmaster(self) -> int:
         return int((self.replica.data / "postmaster.pid").read_text().split("\n", 1)[0])

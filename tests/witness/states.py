@@ -10,7 +10,8 @@ from witness.core import Action
 FREE = -1  # the key is nobody's
 NONE, PASSED, STREAMS, STOPPED, ELSEWHERE = range(5)  # the WAL receiver; PASSED: the latch was looked for, and absent
 ALL, BITS = 3, (1, 2)  # the standbys as a set: bit 1 is b, bit 2 is c
-RENEWALS, TERMS, SYNC_STEPS, CRASHES, DEATHS = range(5)  # what is counted in `left`
+FOLLOWS_A, NOBODY, FOLLOWS_NEW = range(3)  # whom the server has loaded to follow; NEW: another, or to promote
+RENEWALS, TERMS, SYNC_STEPS, CRASHES, DEATHS, ADDRESSES = range(6)  # what is counted in `left`
 
 T = TypeVar("T")
 Lease = tuple[int, int]  # term, renewal
@@ -36,7 +37,8 @@ class Standby(NamedTuple):
     confirmed: int
     receiver: int
     latch: Lease | None
-    told: bool
+    follows: int
+    ends: bool  # SIGTERM is pending on its stopped receiver
     owes: bool  # it was fenced, and has not caught up since
     seen: Key
     seen_key_is_last: bool
@@ -69,6 +71,7 @@ class Budget(NamedTuple):
     sync_steps: int = 2
     crashes: int = 1
     deaths: int = 0
+    addresses: int = 0
 
 
 _NOTHING = Key(0, 0, 0, (None, None), ALL)
@@ -77,8 +80,8 @@ _NOTHING = Key(0, 0, 0, (None, None), ALL)
 def start(budget: Budget) -> State:
     """Return a cluster at rest: a leads, b and c stream and are the voters, any one of them confirms a commit."""
     key = Key(0, 0, 0, (None, None), ALL)
-    standby = Standby(0, 0, STREAMS, None, False, False, key, True, True, (), None, False)
-    left = (budget.renewals, budget.terms, budget.sync_steps, budget.crashes, budget.deaths)
+    standby = Standby(0, 0, STREAMS, None, FOLLOWS_A, False, False, key, True, True, (), None, False)
+    left = (budget.renewals, budget.terms, budget.sync_steps, budget.crashes, budget.deaths, budget.addresses)
     return State(key, ALL, budget.commits, 0, True, True, (standby, standby), left)
 
 
@@ -101,8 +104,9 @@ def _forgotten(state: State, index: int) -> Standby:
     key, standby, other = state.key, state.standbys[index], 1 - index
     if standby.promoted:
         return standby._replace(
-            seen=_NOTHING, seen_key_is_last=True, seen_sync_is_last=True, in_flight=(), race=None, owes=False
-        )
+            seen=_NOTHING, seen_key_is_last=True, seen_sync_is_last=True, in_flight=(), race=None, owes=False,
+            follows=FOLLOWS_NEW, ends=False,
+        )  # fmt: skip
     if standby.race is not None and (key.leader != FREE or standby.race[:2] != (key.term, key.renewal)):
         standby = standby._replace(race=None)
     if not standby.seen_key_is_last and standby.seen.marks[other] is not None:

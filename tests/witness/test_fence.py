@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.drills.engines import as_postgres, postgres_folder, postgres_tool, until
-from tests.witness.pair import LATCH_WAIT, OTHER, VOTE, Pair
+from tests.witness.pair import LATCH_WAIT, OTHER, PRIMARY, THIRD, VOTE, Pair
 from witness.core import Fence, Vote
 from witness.fence import LATCH
+from witness.processes import is_told_to_end
 
 pytestmark = pytest.mark.fault
 
@@ -46,7 +47,7 @@ def test_a_fenced_standby_confirms_nothing_and_goes_on_when_released(pair: Pair)
 def test_a_promotion_tells_the_stopped_receiver_to_end_and_waits_for_it(pair: Pair) -> None:
     pair.until_fenced()
     as_postgres([postgres_tool("pg_ctl"), "promote", "-W", "-D", str(pair.replica.data)])
-    until(lambda: pair.look().told, "the receiver is not told")
+    until(lambda: pair.look(term="term 2", leads=True).told, "a promotion is not seen")
     assert pair.in_recovery()
     pair.standby.release()
     until(lambda: not pair.in_recovery(), "it is not promoted")
@@ -57,8 +58,37 @@ def test_a_promotion_tells_the_stopped_receiver_to_end_and_waits_for_it(pair: Pa
 def test_a_standby_that_shall_follow_another_is_told_and_confirms_nothing_to_the_old_one(pair: Pair) -> None:
     pair.until_fenced()
     pair.follow(OTHER)
-    until(lambda: pair.look().told, "the receiver is not told")
+    until(lambda: pair.look(term="term 2").told, "the receiver is not told")
+    assert not pair.look().told, "told within the term"
+    assert not pair.look(term="term 2", address=THIRD).told, "told by another's address than the leader's"
+    assert not pair.look(term="term 2", address="").told, "told though nobody knows where the leader answers"
     pair.standby.release()
+    assert not pair.commits()
+
+
+def test_a_receiver_that_has_to_end_tells_nothing_of_the_next_one(pair: Pair) -> None:
+    """A Patroni that loses the old leader's address and finds it again, as when its pod is deleted, ends it as well."""
+    pair.until_fenced()
+    pair.follow("")
+    until(lambda: is_told_to_end(pair.receivers()[0]), "nothing is pending on the receiver")
+    assert not pair.look(term="term 2").told
+    assert not pair.look(term="term 2", leads=True).told, "no promotion was asked for"
+    pair.follow(PRIMARY)
+    pair.until_loaded(PRIMARY)
+    assert not pair.look(term="term 2").told
+    assert not pair.look(term="term 2", address=PRIMARY).told, "the latched leader's own address"
+    assert not pair.commits()
+    # What a release would do now: the receiver ends, the next one streams from the old leader.
+    pair.standby.release()
+    until(pair.commits, "it does not stream again")
+
+
+def test_a_server_that_stops_is_not_kept_by_its_fence(pair: Pair) -> None:
+    pair.until_fenced()
+    pair.follow(OTHER)
+    os.kill(pair.postmaster(), signal.SIGINT)
+    until(lambda: pair.look(term="term 2").latch == VOTE and pair.replica.has_ended(), "it does not stop")
+    assert pair.receivers() == []
     assert not pair.commits()
 
 

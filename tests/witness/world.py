@@ -17,13 +17,18 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+from tests.witness.sight import NAMES, record_of, vote_of
 from tests.witness.states import (
+    ADDRESSES,
     ALL,
     BITS,
     CRASHES,
     DEATHS,
     ELSEWHERE,
+    FOLLOWS_A,
+    FOLLOWS_NEW,
     FREE,
+    NOBODY,
     NONE,
     PASSED,
     RENEWALS,
@@ -49,20 +54,15 @@ from witness.core import (
     Clear,
     Fence,
     Hold,
-    Mark,
     Publish,
     Raise,
-    Record,
     Release,
     Suspect,
-    Sync,
     Take,
     Unhold,
-    Vote,
     Withdraw,
 )
 
-NAMES = ("a", "b", "c")
 Decide = Callable[..., Action | None]
 
 
@@ -73,6 +73,7 @@ class Rules(NamedTuple):
     latch_holds: bool = True
     seals: bool = True
     holds: bool = True
+    knows_whom: bool = True  # a standby is told once it follows another leader, not when its receiver has to end
 
 
 Step = tuple[str, State]
@@ -152,9 +153,10 @@ def _postgres(state: State, index: int, rules: Rules) -> Iterator[Step]:
     if standby.receiver == STREAMS and standby.confirmed < standby.wal:
         yield f"{name} confirms up to {standby.wal}", with_standby(state, index, confirmed=standby.wal)
     if standby.receiver in (PASSED, STREAMS, STOPPED) and state.left[CRASHES]:
-        crashed = with_standby(spend(state, CRASHES), index, receiver=NONE)
+        crashed = with_standby(spend(state, CRASHES), index, receiver=NONE, ends=False)
         yield f"{name}'s Postgres crashes, its receiver is gone", crashed
-    if standby.receiver == NONE and not standby.told and (standby.latch is None or not rules.latch_holds):
+    follows_a = standby.receiver == NONE and standby.follows == FOLLOWS_A
+    if follows_a and (standby.latch is None or not rules.latch_holds):
         yield f"{name} finds no latch", with_standby(state, index, receiver=PASSED)
     if standby.receiver == PASSED:
         yield f"{name} starts a receiver", with_standby(state, index, receiver=STREAMS)
@@ -162,18 +164,33 @@ def _postgres(state: State, index: int, rules: Rules) -> Iterator[Step]:
 
 def _patroni(state: State, index: int) -> Iterator[Step]:
     standby, name, key, me = state.standbys[index], NAMES[index + 1], state.key, index + 1
-    if key.leader == me:
-        if standby.receiver == STOPPED or (standby.receiver == NONE and standby.latch is not None):
-            if not standby.told:
-                yield f"{name} is told to promote, and waits for its receiver", with_standby(state, index, told=True)
-        else:
-            yield f"{name} is promoted", with_standby(state, index, promoted=True, receiver=ELSEWHERE)
-    elif key.leader > 0 and standby.receiver != ELSEWHERE and not standby.told:
-        fenced = standby.receiver == STOPPED or (standby.receiver == NONE and standby.latch is not None)
-        told = {"told": True} if fenced else {"receiver": ELSEWHERE}
-        yield f"{name} is told to follow {NAMES[key.leader]}", with_standby(state, index, **told)
+    is_new = standby.follows == FOLLOWS_NEW
+    if key.leader == me and not _is_fenced(standby):
+        yield f"{name} is promoted", with_standby(state, index, promoted=True, receiver=ELSEWHERE)
+    elif key.leader == me and not is_new:
+        yield f"{name} is told to promote, and waits for its receiver", _turned(state, index, FOLLOWS_NEW)
+    elif key.leader > 0 and not is_new:
+        yield f"{name} is told to follow {NAMES[key.leader]}", _turned(state, index, FOLLOWS_NEW)
+    if not is_new and state.left[ADDRESSES]:
+        known = standby.follows == FOLLOWS_A
+        turned = _turned(spend(state, ADDRESSES), index, NOBODY if known else FOLLOWS_A)
+        yield f"{name}'s Patroni {'no longer knows' if known else 'knows again'} where a is", turned
     if key.leader == FREE:
         yield from _race(state, index)
+
+
+def _is_fenced(standby: Standby) -> bool:
+    return standby.receiver == STOPPED or (standby.receiver == NONE and standby.latch is not None)
+
+
+def _turned(state: State, index: int, follows: int) -> State:
+    """Load whom to follow: a receiver ends by it, at once or, if it is stopped, when it goes on."""
+    standby = state.standbys[index]
+    if standby.receiver == STOPPED:
+        return with_standby(state, index, follows=follows, ends=True)
+    fenced = _is_fenced(standby)
+    receiver = ELSEWHERE if follows == FOLLOWS_NEW and not fenced else NONE
+    return with_standby(state, index, follows=follows, receiver=receiver)
 
 
 def _race(state: State, index: int) -> Iterator[Step]:
@@ -199,23 +216,28 @@ def _witness(state: State, index: int, rules: Rules) -> Iterator[Step]:
         yield f"{name}'s witness sees the news", _refreshed(state, index)
     for flying in standby.in_flight:
         yield _landed(state, index, *flying)
-    for action in _decided(state, standby, name, rules.decide):
+    if standby.ends:
+        yield f"{name}'s receiver goes on, and ends", with_standby(state, index, receiver=NONE, ends=False)
+    for action in _decided(state, standby, name, rules):
         if (step := _acted(state, index, action, rules)) is not None:
             yield step
 
 
-def _decided(state: State, standby: Standby, name: str, decide: Decide) -> tuple[Action, ...]:
-    waits = standby.receiver == NONE and standby.latch is not None  # one that had passed the latch is PASSED
-    stopped = standby.receiver == STOPPED or waits
+def _decided(state: State, standby: Standby, name: str, rules: Rules) -> tuple[Action, ...]:
+    stopped = _is_fenced(standby)  # one that had passed the latch is PASSED
+    may_end = standby.ends or standby.receiver != STOPPED
+    told = may_end and standby.follows == FOLLOWS_NEW
+    if not rules.knows_whom:
+        told = standby.ends or (standby.receiver != STOPPED and standby.follows != FOLLOWS_A)
     caught_up = standby.latch is None and standby.receiver == STREAMS and standby.wal == state.wal
-    fence = Fence(_vote(standby.latch), stopped=stopped, told=standby.told, caught_up=caught_up)
-    return _choices(standby.seen, fence, name, decide)
+    fence = Fence(vote_of(standby.latch), stopped=stopped, told=told, caught_up=caught_up)
+    return _choices(standby.seen, fence, name, rules.decide)
 
 
 @cache
 def _choices(seen: Key, fence: Fence, name: str, decide: Decide) -> tuple[Action, ...]:
     """Return what the core may do, whatever its probes and its patience say."""
-    record = _record(seen)
+    record = record_of(seen)
     opinions = ((True, False), (False, False), (True, True)) if seen.leader <= 0 else ((False, False),)
     found = (decide(name, record, fence, suspects=silent, gives_up=gives_up) for silent, gives_up in opinions)
     kept = (action for action in found if action is not None and not isinstance(action, Suspect | Clear))
@@ -228,9 +250,11 @@ def _acted(state: State, index: int, action: Action, rules: Rules) -> Step | Non
     if isinstance(action, Raise):
         return _raised(state, index, (int(action.vote.term), int(action.vote.renewal)))
     if isinstance(action, Release):
-        goes_on = {NONE: ELSEWHERE if standby.told else NONE, STOPPED: ELSEWHERE if standby.told else STREAMS}
-        receiver = goes_on.get(standby.receiver, standby.receiver)
-        free = with_standby(state, index, latch=None, told=False, receiver=receiver)
+        receiver = standby.receiver
+        if _is_fenced(standby):
+            goes_on = receiver == STOPPED and not standby.ends
+            receiver = ELSEWHERE if standby.follows == FOLLOWS_NEW else STREAMS if goes_on else NONE
+        free = with_standby(state, index, latch=None, ends=False, receiver=receiver)
         return f"{name}'s witness releases its fence", free
     what = "sync" if isinstance(action, Hold | Unhold) else "key"
     if isinstance(action, Take) and rules.seals:
@@ -245,7 +269,7 @@ def _acted(state: State, index: int, action: Action, rules: Rules) -> Step | Non
 def _raised(state: State, index: int, lease: Lease) -> Step | None:
     standby, name = state.standbys[index], NAMES[index + 1]
     if standby.latch != lease:
-        return f"{name}'s witness writes the latch", with_standby(state, index, latch=lease, told=False)
+        return f"{name}'s witness writes the latch", with_standby(state, index, latch=lease)
     if standby.receiver == STREAMS:
         return f"{name}'s witness stops the receiver", with_standby(state, index, receiver=STOPPED, owes=True)
     return None
@@ -282,28 +306,3 @@ def _refreshed(state: State, index: int) -> State:
 
 def _set(members: int) -> str:
     return " and ".join(name for bit, name in zip(BITS, NAMES[1:], strict=True) if members & bit) or "none"
-
-
-@cache
-def _vote(lease: Lease | None) -> Vote | None:
-    return None if lease is None else Vote("a", str(lease[0]), str(lease[1]))
-
-
-@cache
-def _record(key: Key) -> Record:
-    """Return the record as the core reads it. Versions are the model's own affair: a write from an old one fails."""
-    voters = frozenset(name for bit, name in zip(BITS, NAMES[1:], strict=True) if key.voters & bit)
-    marks = zip(NAMES[1:], key.marks, strict=True)
-    holds = {
-        name: Vote("a", str(h[0]), str(h[1])) for name, h in zip(NAMES[1:], key.holds, strict=True) if h is not None
-    }
-    return Record(
-        "",
-        None if key.leader == FREE else NAMES[key.leader],
-        str(key.term),
-        str(key.renewal),
-        dict.fromkeys(NAMES, str(key.term)),
-        {name: Mark(Vote("a", str(m[0]), str(m[1])), withdrawn=m[2]) for name, m in marks if m is not None},
-        Sync("", "a", voters, max(len(voters) - 1, 0), holds),
-        frozenset(NAMES),
-    )
