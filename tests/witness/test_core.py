@@ -26,7 +26,9 @@ from witness.core import (
 
 LEASE = Vote("a", "t1", "r1")
 BOTH = Sync("7", "a", frozenset({"b", "c"}), 1, {"b": LEASE, "c": LEASE})
-CAUGHT_IN_SECONDS = [name for name, (_, budget) in CARELESS.items() if not budget.sync_steps and not budget.crashes]
+CAUGHT_IN_SECONDS = [
+    name for name, (_, budget) in CARELESS.items() if not (budget.sync_steps or budget.crashes or budget.addresses)
+]
 
 
 def record(**changes: Any) -> Record:
