@@ -34,14 +34,19 @@ Progress = Callable[[str], None]
 def check_request(names: Sequence[str], *, trials: int, inventory: Inventory) -> tuple[Fault, ...]:
     """Return the drills of these names; refuse what was asked wrongly, and a stack that may not be broken."""
     faults = find(names)
-    if not 1 <= trials <= MOST_TRIALS:
-        raise UsageError(f"--trials {trials}: must be from 1 to {MOST_TRIALS}")
+    check_trials(trials)
     if inventory.drills != "allowed":
         raise DrillRefusedError(
             f"stack {inventory.stack}: its configuration forbids drills",
             remedy=f"Where breaking it is meant: `pulumi config set hms:drills allowed --stack {inventory.stack}`.",
         )
     return faults
+
+
+def check_trials(trials: int) -> None:
+    """Refuse a number of trials that makes no sense."""
+    if not 1 <= trials <= MOST_TRIALS:
+        raise UsageError(f"--trials {trials}: must be from 1 to {MOST_TRIALS}")
 
 
 def run_drills(

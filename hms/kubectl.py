@@ -1,14 +1,17 @@
 """The one way to speak to a cluster: kubectl with an explicit kubeconfig and context, never the environment's."""
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from hms.errors import KubectlError, UsageError
+import yaml
+
+from hms.errors import ClusterError, KubectlError, UsageError
+
+REACH_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,17 @@ class Kubectl:
         text = self.run("get", *arguments, "-o", "json", timeout_seconds=timeout_seconds)
         return cast(dict[str, Any], json.loads(text))
 
+    def reach(self, for_whom: str) -> None:
+        """Ask whether the cluster is ready; `ClusterError` in the words of `for_whom` where nobody answers."""
+        try:
+            self.run("get", "--raw", "/readyz", timeout_seconds=REACH_SECONDS)
+        except KubectlError as error:
+            raise ClusterError(
+                f"{for_whom}: the cluster of context {self.context} in {self.kubeconfig} does not answer: "
+                f"{error.stderr or error.message}",
+                remedy="Start it (a test cluster: `hms cluster up`), or correct the kubeconfig and the context.",
+            ) from error
+
     def pods(self, selector: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the pods that bear all labels of `selector`, by name."""
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
@@ -81,22 +95,22 @@ class Kubectl:
 
 
 def explicit_kubectl(kubeconfig: Path, context: str, *, binary: str = "kubectl") -> Kubectl:
-    """Return a Kubectl for a kubeconfig and context that the user named.
+    """Return a Kubectl for a kubeconfig and context that the user named; nothing is run.
 
-    `UsageError` if the file is not there or has no such context.
+    `UsageError` if the file is not there, is no kubeconfig, or has no such context.
     """
     if not kubeconfig.is_file():
         raise UsageError(f"kubeconfig {kubeconfig}: no such file", remedy="Name the file of the cluster to use.")
-    listed = subprocess.run(
-        [binary, "--kubeconfig", str(kubeconfig), "config", "get-contexts", "-o", "name"],
-        text=True, capture_output=True, check=False, env={**os.environ, "KUBECONFIG": ""},
-    )  # fmt: skip
-    if listed.returncode != 0:
-        raise UsageError(f"kubeconfig {kubeconfig}: kubectl cannot read it: {listed.stderr.strip()}")
-    contexts = listed.stdout.split()
+    try:
+        contexts = [str(entry["name"]) for entry in yaml.safe_load(kubeconfig.read_text())["contexts"]]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"kubeconfig {kubeconfig}: not a kubeconfig with contexts ({type(error).__name__})",
+            remedy="`kubectl config get-contexts --kubeconfig FILE` shows what one has.",
+        ) from error
     if context not in contexts:
         raise UsageError(
-            f"context {context!r}: not in {kubeconfig}, which has {', '.join(contexts) or 'none'}",
+            f"context {context!r}: not in {kubeconfig}, which has {', '.join(sorted(contexts)) or 'none'}",
             remedy="Name one of these.",
         )
     return Kubectl(kubeconfig, context, binary)

@@ -23,10 +23,14 @@ class Fields:
         self._values = values
         self._read: set[str] = set()
         self._problems: list[str] = []
+        self._bad: set[str] = set()
 
     def require(self, holds: bool, problem: str) -> None:
-        """Note `problem` unless `holds`: for the rules that tie several values together."""
-        if not holds:
+        """Note `problem` unless `holds`: for the rules that tie several values together.
+
+        Where one of the keys that it names has a problem of its own, the rule was asked of a value that nobody wrote.
+        """
+        if not holds and not self._bad.intersection(re.findall(r"\w+", problem)):
             self._problems.append(problem)
 
     def text(self, key: str, *, pattern: str = "", hint: str = "") -> str:
@@ -35,10 +39,10 @@ class Fields:
         if value is None:
             return ""
         if not isinstance(value, str):
-            self._problems.append(f"{key}: {value!r} is not a text")
+            self._note(key, f"{value!r} is not a text")
             return ""
         if pattern and not re.fullmatch(pattern, value):
-            self._problems.append(f"{key}: {value!r} is not {hint}")
+            self._note(key, f"{value!r} is not {hint}")
         return value
 
     def name(self, key: str, *, longest: int = 63, empty: bool = False) -> str:
@@ -47,16 +51,14 @@ class Fields:
         if value == "" and (empty or not isinstance(self._values.get(key), str)):
             return value
         if len(value) > longest or not _NAME.fullmatch(value):
-            self._problems.append(
-                f"{key}: {value!r} is not a name of at most {longest} lower case letters, digits and dashes"
-            )
+            self._note(key, f"{value!r} is not a name of at most {longest} lower case letters, digits and dashes")
         return value
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """Return one of `choices`."""
         value = self.text(key)
         if isinstance(self._values.get(key), str) and value not in choices:
-            self._problems.append(f"{key}: {value!r} is not one of {', '.join(choices)}")
+            self._note(key, f"{value!r} is not one of {', '.join(choices)}")
         return value if value in choices else choices[0]
 
     def integer(self, key: str, low: int, high: int, *, why: str = "") -> int:
@@ -67,10 +69,10 @@ class Fields:
         if isinstance(value, str) and re.fullmatch(r"-?\d+", value.strip()):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self._problems.append(f"{key}: {value!r} is not a whole number")
+            self._note(key, f"{value!r} is not a whole number")
             return low
         if not low <= value <= high:
-            self._problems.append(f"{key}: {value} is not within {low} to {high}{f' ({why})' if why else ''}")
+            self._note(key, f"{value} is not within {low} to {high}{f' ({why})' if why else ''}")
             return low
         return value
 
@@ -89,11 +91,15 @@ class Fields:
         if self._problems:
             raise InvalidSpecError(source, self._problems)
 
+    def _note(self, key: str, problem: str) -> None:
+        self._bad.add(key)
+        self._problems.append(f"{key}: {problem}")
+
     def _value(self, key: str) -> object:
         self._read.add(key)
         value = self._values.get(key)
         if value is None:
-            self._problems.append(f"{key}: missing")
+            self._note(key, "missing")
         return value
 
     def _quantity(self, key: str, parse: Callable[[str], int], write: Callable[[int], str], low: int, high: int) -> int:
@@ -103,10 +109,10 @@ class Fields:
         try:
             quantity = parse(str(value))
         except ValueError as error:
-            self._problems.append(f"{key}: {error}")
+            self._note(key, str(error))
             return low
         if not low <= quantity <= high:
-            self._problems.append(f"{key}: {value} is not within {write(low)} to {write(high)}")
+            self._note(key, f"{value} is not within {write(low)} to {write(high)}")
             return low
         return quantity
 

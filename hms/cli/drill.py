@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from drills.catalogue import DRILLS, FAULTS, total_seconds
+from drills.catalogue import DRILLS, FAULTS, find, total_seconds
 from drills.chance import MOST_FAULTS, draw
 from drills.control import run_control
 from drills.control_postgres import Kind, check_control, run_postgres_control
 from drills.faults.fault import NEEDS, Fault
-from drills.run import check_request, run_faults
+from drills.run import check_request, check_trials, run_faults
 from hms.cli.target import RunningTarget, say, target_options
 from hms.errors import UsageError
 
@@ -67,7 +67,13 @@ def _chosen(context: click.Context, _parameter: click.Parameter, names: tuple[st
         return tuple(fault.name for fault in FAULTS)
     if not names:
         raise UsageError("no drill named", remedy=f"Name some of {', '.join(DRILLS)}, or give --all.")
+    find(names)
     return names
+
+
+def _counted(_context: click.Context, _parameter: click.Parameter, trials: int) -> int:
+    check_trials(trials)
+    return trials
 
 
 @drill.command()
@@ -79,7 +85,13 @@ def _chosen(context: click.Context, _parameter: click.Parameter, names: tuple[st
 )
 @click.option("--length", default=10, show_default=True, help="With --seed: how many times something is broken.")
 @click.argument("names", nargs=-1, callback=_chosen)
-@click.option("--trials", default=3, show_default=True, help="How often each drill is run; with --seed, the schedule.")
+@click.option(
+    "--trials",
+    default=3,
+    show_default=True,
+    callback=_counted,
+    help="How often each drill is run; with --seed, the schedule.",
+)
 @target_options
 def run(
     names: tuple[str, ...], *, seed: int | None, length: int, trials: int, target: RunningTarget, out: Path | None
@@ -102,7 +114,7 @@ def run(
 
 @drill.command()
 @click.argument("kind", type=click.Choice(("redis", "postgres", "careless")), default="redis")
-@click.option("--trials", default=1, show_default=True, help="How often; Redis once.")
+@click.option("--trials", default=1, show_default=True, callback=_counted, help="How often; Redis once.")
 @target_options
 def control(kind: str, *, trials: int, target: RunningTarget, out: Path | None) -> None:
     """Lose writes on purpose, and see that the reckoning notices.

@@ -132,7 +132,9 @@ class Prover:
     def _reach_cluster(self, toolbox: Toolbox) -> Kubectl:
         binary = str(toolbox.path("kubectl"))
         if self._plan.kubeconfig is not None and self._plan.context is not None:
-            return explicit_kubectl(self._plan.kubeconfig, self._plan.context, binary=binary)
+            given = explicit_kubectl(self._plan.kubeconfig, self._plan.context, binary=binary)
+            given.reach("--kubeconfig")
+            return given
         cluster = Cluster(self._plan.cluster)
         if not cluster.layout.home.exists():
             self._home.note_made_cluster()
@@ -164,6 +166,8 @@ def prove(plan: ProvePlan) -> Proof:
     Raises `UsageError` and `InvalidSpecError` before anything is made where the plan, the stack's file or the catalogue
     is wrong, and what the failing step raised where one failed, after removing what was made (unless `plan.keep`).
     """
+    if plan.kubeconfig is not None and plan.context is not None:
+        explicit_kubectl(plan.kubeconfig, plan.context)
     catalogue = load_catalogue(default_catalogue_directory()).short_proof()
     home = ProveHome(plan.stack, plan.cluster if plan.own_cluster else str(plan.context))
     with _terminated_as_interrupted(), home.locked():

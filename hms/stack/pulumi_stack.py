@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hms.errors import ClusterError, KubectlError, StackError, UsageError
+from hms.errors import StackError, UsageError
 from hms.inventory import Inventory, decode_inventory
 from hms.kubectl import Kubectl, explicit_kubectl
 from hms.paths import cluster_context, cluster_kubeconfig, project_root, tools_bin
@@ -25,7 +25,6 @@ from hms.stack.settings import PROJECT, missing_secrets, read_stack_spec, stack_
 
 Progress = Callable[[str], None]
 
-REACH_SECONDS: Final = 15.0
 _LINE_MARKS: Final = (" created (", " updated (", " deleted (", " replaced (", "error:")
 
 
@@ -128,10 +127,13 @@ class PulumiStack:
 
     def output(self) -> Inventory:
         """Return the Inventory of the last `up`; `StackError` if there was none."""
+        remedy = f"Run `hms up --stack {self.stack}` first."
         if not self.exists():
-            raise StackError(f"stack {self.stack}: not there", remedy=f"Run `hms up --stack {self.stack}` first.")
-        text = self._capture("stack", "output", "inventory", "--json", "--stack", self.stack)
-        return decode_inventory(text.encode(), source=f"stack {self.stack}")
+            raise StackError(f"stack {self.stack}: not there", remedy=remedy)
+        outputs: dict[str, Any] = json.loads(self._capture("stack", "output", "--json", "--stack", self.stack))
+        if "inventory" not in outputs:
+            raise StackError(f"stack {self.stack}: nothing of it is up", remedy=remedy)
+        return decode_inventory(json.dumps(outputs["inventory"]).encode(), source=f"stack {self.stack}")
 
     def exists(self) -> bool:
         """Tell whether Pulumi's backend knows the stack."""
@@ -141,14 +143,7 @@ class PulumiStack:
     def _reach(self) -> Kubectl:
         """Return the cluster once it has answered, so that an unreachable one is one clear message."""
         kubectl = self.kubectl()
-        try:
-            kubectl.run("get", "--raw", "/readyz", timeout_seconds=REACH_SECONDS)
-        except KubectlError as error:
-            raise ClusterError(
-                f"stack {self.stack}: the cluster of context {kubectl.context} in {kubectl.kubeconfig} does not "
-                f"answer: {error.stderr or error.message}",
-                remedy="Start it (a test cluster: `hms cluster up`), or correct the stack's kubeconfig and context.",
-            ) from error
+        kubectl.reach(f"stack {self.stack}")
         return kubectl
 
     def _prepare(self, progress: Progress) -> None:

@@ -94,6 +94,10 @@ def test_a_rule_that_is_broken_is_named(changed: dict[str, object], expected: st
     assert expected in "\n".join(problems(**changed))
 
 
+def test_a_rule_is_not_held_against_a_value_that_nobody_wrote() -> None:
+    assert problems(postgresMembers="two") == ("postgresMembers: 'two' is not a whole number",)
+
+
 def test_a_missing_key_is_named() -> None:
     values = defaults()
     del values["redisNodes"]
