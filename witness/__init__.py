@@ -2,8 +2,9 @@
 
 The decision is `core.decide`, pure, and checked through every interleaving of a small cluster by `tests/witness`. The
 rest is a thin shell: `record` reads and writes the API's objects as text, `kube` carries them, `probe` asks the leader,
-`fence` keeps this member's standby from confirming, `session` asks that, `debt` tells when it lacks nothing more,
-`program` runs them, `metrics` tells what was done.
+`lease` watches its renewals, `pods` knows which are gone, `fence` keeps this member's standby from confirming,
+`session` asks that, `debt` tells when it lacks nothing more, `program` runs them, `metrics` and `log` tell what was
+done.
 
 May import: nothing of the others.
 """

@@ -8,8 +8,9 @@ import signal
 import sys
 
 from witness.kube import Kube
+from witness.log import say
 from witness.metrics import Metrics
-from witness.program import Witness, say
+from witness.program import Witness
 from witness.settings import Settings, SettingsError, read_settings
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints, patch one, patch a pod.
+"""The Kubernetes API, as much of it as a witness needs: list and watch Endpoints and pods, patch one.
 
 HTTP/1.1 over asyncio's streams with h11. One connection is kept for the patches; each watch has its own.
 """
@@ -119,8 +119,10 @@ class Kube:
         async with self._one_at_a_time:
             return await self._within(self._ask("GET", path, [], b""))
 
-    async def watch(self, kind: str, selector: str, version: str, seconds: int) -> AsyncIterator[dict[str, Any]]:
-        """Yield what changes after `version`, for at most so many seconds."""
+    async def watch(
+        self, kind: str, selector: str, version: str, seconds: int, *, idle_seconds: float = _IDLE_SECONDS
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what changes after `version`, for at most so many seconds, or until nothing does for `idle_seconds`."""
         query = f"labelSelector={selector}&watch=1&resourceVersion={version}&timeoutSeconds={seconds}"
         connection = await self._within(self._open())
         try:
@@ -130,7 +132,7 @@ class Kube:
             if status != 200:
                 raise StatusError(status, (await self._within(connection.body()))[:200].decode(errors="replace"))
             held = b""
-            while isinstance(event := await self._within(connection.event(), _IDLE_SECONDS), h11.Data):
+            while isinstance(event := await self._within(connection.event(), idle_seconds), h11.Data):
                 *lines, held = (held + bytes(event.data)).split(b"\n")
                 for line in filter(None, lines):
                     yield json.loads(line)

@@ -1,8 +1,8 @@
 """The shell around the core: it brings news, asks the leader, and does what the core decides, one thing at a time."""
 
 import asyncio
-import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from witness.core import (
@@ -24,9 +24,11 @@ from witness.debt import Debt
 from witness.fence import Standby
 from witness.kube import Kube, KubeError, StatusError
 from witness.lease import Lease
+from witness.log import say
 from witness.metrics import Metrics
+from witness.pods import Pods
 from witness.probe import Suspicion, probe
-from witness.record import leader_address, patch_of, read_record, seal_of, unasked
+from witness.record import leader_address, leader_pod, patch_of, read_record, seal_of, unasked
 from witness.settings import Settings
 
 LABELS = "application%3Dpatroni%2Ccluster-name%3D{scope}"  # Patroni's own, on every object that it keeps
@@ -40,9 +42,11 @@ LEASE_TICK_SECONDS = 1.0
 CONFLICT = 409
 
 
-def say(step: str, **about: object) -> None:
-    """Write a step to the log, a JSON object a line. `monotonic` is in seconds, the clock of durations."""
-    print(json.dumps({"step": step, "at": time.time(), "monotonic": time.monotonic(), **about}), flush=True)
+def _is_change(event: dict[str, Any]) -> bool:
+    """Tell whether an event of a watch is a change of an object; `StatusError` for one that ends the watch."""
+    if event["type"] == "ERROR":
+        raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
+    return event["type"] in {"ADDED", "MODIFIED", "DELETED"}
 
 
 class Witness:
@@ -55,6 +59,7 @@ class Witness:
         self._metrics = metrics
         self._objects: dict[str, dict[str, Any]] = {}
         self._news = asyncio.Event()
+        self._pods = Pods()
         self._suspicion = Suspicion(settings.failures)
         self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
         self._standby = Standby(settings.home, settings.data, settings.sockets, settings.postgres_port, say)
@@ -70,17 +75,18 @@ class Witness:
             self._suspicion.begin(latch.leader, latch.term, silent=True)
             say("latch found", vote=latch._asdict())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch())
+            tasks.create_task(self._watch(self._follow))
+            tasks.create_task(self._watch(self._follow_pods))
             tasks.create_task(self._probe())
             tasks.create_task(self._watch_lease())
             tasks.create_task(self._decide())
 
     # News
 
-    async def _watch(self) -> NoReturn:
+    async def _watch(self, follow: Callable[[], Awaitable[None]]) -> NoReturn:
         while True:
             try:
-                await self._follow()
+                await follow()
             except (KubeError, StatusError, ValueError, KeyError) as error:
                 self._metrics.add("errors")
                 say("watch ended", error=str(error))
@@ -89,10 +95,19 @@ class Witness:
     async def _follow(self) -> None:
         version = await self._list()
         async for event in self._kube.watch("endpoints", self._selector, version, WATCH_SECONDS):
-            if event["type"] == "ERROR":
-                raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
-            if event["type"] in {"ADDED", "MODIFIED"}:
+            if _is_change(event) and event["type"] != "DELETED":
                 self._learn(event["object"])
+
+    async def _follow_pods(self) -> None:
+        """See which pods go. They are quiet where nobody writes, so a watch that was cut off is noticed at its end."""
+        listed = await self._kube.read("pods", self._selector)
+        self._pods.listed({str(item["metadata"]["uid"]) for item in listed["items"]})
+        self._compare()
+        version, idle = str(listed["metadata"]["resourceVersion"]), 2.0 * WATCH_SECONDS
+        async for event in self._kube.watch("pods", self._selector, version, WATCH_SECONDS, idle_seconds=idle):
+            if _is_change(event):
+                self._pods.told(str(event["object"]["metadata"]["uid"]), deleted=event["type"] == "DELETED")
+                self._compare()
 
     async def _list(self) -> str:
         """Read the objects now, and return the version to watch from."""
@@ -159,7 +174,14 @@ class Witness:
     def _suspects(self, record: Record) -> bool:
         if record.leader is None:
             return False
-        return self._suspicion.suspects(record.leader, record.term) or self._lease.is_stale(record.lease)
+        return (
+            self._suspicion.suspects(record.leader, record.term)
+            or self._lease.is_stale(record.lease)
+            or self._is_gone()
+        )
+
+    def _is_gone(self) -> bool:
+        return self._pods.is_gone(leader_pod(self._objects[self._settings.scope]))
 
     def _compare(self) -> None:
         """Say so where the suspicion has changed, and decide anew."""
@@ -173,6 +195,7 @@ class Witness:
             if suspected is not None:
                 self._metrics.add("suspicions")
                 why = "lease" if self._lease.is_stale(self._foreign_lease()) else "probes"
+                why = "pod" if self._is_gone() else why
                 say("suspects", leader=suspected[0], term=suspected[1], why=why)
 
     # Decision

@@ -31,10 +31,22 @@ class Patch(NamedTuple):
 
 def leader_address(leader: Object) -> str:
     """Return where the leader answers, as Patroni wrote it into its Endpoints; empty if it is not there."""
+    return str(_first_address(leader).get("ip", ""))
+
+
+def leader_pod(leader: Object) -> str:
+    """Return the uid of the pod that has the key, as Patroni wrote it into its Endpoints; empty if it is not there."""
+    pod = _first_address(leader).get("targetRef") or {}
+    is_its = bool(pod.get("name")) and pod["name"] == _annotations(leader).get("leader")
+    return str(pod.get("uid", "")) if is_its else ""
+
+
+def _first_address(leader: Object) -> Object:
     for subset in leader.get("subsets") or ():
         for address in subset.get("addresses") or ():
-            return str(address.get("ip", ""))
-    return ""
+            found: Object = address
+            return found
+    return {}
 
 
 def read_record(leader: Object, sync: Object, config: Object, members: frozenset[str]) -> Record:

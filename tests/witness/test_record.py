@@ -20,7 +20,7 @@ from witness.core import (
     Vote,
     Withdraw,
 )
-from witness.record import decode_vote, encode_vote, leader_address, patch_of, read_record, seal_of, unasked
+from witness.record import decode_vote, encode_vote, leader_address, leader_pod, patch_of, read_record, seal_of, unasked
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
 VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
@@ -136,3 +136,16 @@ def test_a_silent_leader_is_not_asked_by_the_race_and_can_still_be_followed() ->
 def test_a_status_that_cannot_be_read_is_left_alone(status: str) -> None:
     assert unasked(thing("77", status=status)) is None
     assert unasked({}) is None
+
+
+def test_the_leaders_pod_is_known_by_its_uid_and_only_while_it_has_the_key() -> None:
+    pod = {"kind": "Pod", "name": "a", "uid": "u1"}
+    endpoints = {
+        "metadata": {"annotations": {"leader": "a"}},
+        "subsets": [{"addresses": [{"ip": "10.0.0.1", "targetRef": pod}]}],
+    }
+    assert leader_pod(endpoints) == "u1"
+    assert leader_pod({**endpoints, "metadata": {"annotations": {"leader": "b"}}}) == ""
+    assert leader_pod({**endpoints, "metadata": {"annotations": {}}}) == ""
+    assert leader_pod({**endpoints, "subsets": [{"addresses": [{"ip": "10.0.0.1"}]}]}) == ""
+    assert leader_pod({**endpoints, "subsets": []}) == ""
