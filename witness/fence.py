@@ -19,9 +19,9 @@ from witness.processes import (
     descends_from_startup,
     is_promoting,
     is_told_to_end,
-    process,
     receivers_of,
     send,
+    server_of,
     waits,
 )
 from witness.record import decode_vote, encode_vote
@@ -113,9 +113,9 @@ class Standby:
 
         Stopped, it would keep the dead server's shared memory, and no new server starts beside that.
         """
-        kept, server = [], self._server()
+        kept, server = [], server_of(self._data)
         for receiver in receivers_of(self._data):
-            if server is not None and receiver.parent == server[0]:
+            if server is not None and receiver.parent == server.pid:
                 kept.append(receiver)
             else:
                 send(receiver.pid, signal.SIGKILL)
@@ -171,17 +171,17 @@ class Standby:
         One that is stopped is started by Patroni, with the file as it is.
         """
         config = self._configured_conninfo()
-        server = self._server()
+        server = server_of(self._data)
         if server is None or config is None or not self._names(config, address):
             return False
         if self._seen_other_config is None or self._seen_other_config[0] != config:
             self._seen_other_config = (config, boot_ticks())
-        if server[1] > self._seen_other_config[1]:
+        if server.started > self._seen_other_config[1]:
             return True
         if time.monotonic() - self._restarted_at > _RESTART_SECONDS and self._waits_at_latch():
             self._restarted_at = time.monotonic()
             self._say("restart", reason="it recovers behind the latch with a configuration that nobody can ask it for")
-            send(server[0], signal.SIGINT)
+            send(server.pid, signal.SIGINT)
         return False
 
     def _names(self, conninfo: str, address: str) -> bool:
@@ -195,15 +195,6 @@ class Standby:
         except FileNotFoundError:
             return None
         return next((line for line in reversed(lines) if line.startswith("primary_conninfo")), None)
-
-    def _server(self) -> tuple[int, int] | None:
-        """Return the postmaster's process and when it started, in ticks."""
-        try:
-            pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
-            return None
-        found = process(pid)
-        return None if found is None or found.name != "postgres" else (pid, found.started)
 
     def _latched_address(self) -> str:
         try:

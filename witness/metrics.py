@@ -13,6 +13,7 @@ _HELP = {
     "withdrawals": "Votes that it took back.",
     "keys_taken": "Times that it freed a silent leader's key.",
     "releases": "Fences that ended.",
+    "deposed": "Times that it ended this member's primary because another led.",
     "conflicts": "Writes that the API server refused because another came first.",
     "errors": "Calls of the API server that failed.",
 }

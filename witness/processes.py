@@ -33,6 +33,24 @@ def process(pid: int) -> Process | None:
     return Process(pid, head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A postmaster: its process, and when that started, in ticks since boot."""
+
+    pid: int
+    started: int
+
+
+def server_of(data: Path) -> Server | None:
+    """Return the server that runs on a data directory; one in single-user mode is none."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+    found = process(pid)
+    return None if found is None or found.name != "postgres" else Server(pid, found.started)
+
+
 def title(pid: int) -> bytes:
     """Return a process's command line, where Postgres's processes say what they are; empty if it is gone."""
     try:

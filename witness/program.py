@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from witness.core import (
@@ -21,19 +20,17 @@ from witness.core import (
     decide,
 )
 from witness.debt import Debt
+from witness.deposed import end_deposed
 from witness.fence import Standby
 from witness.kube import Kube, KubeError, StatusError
 from witness.lease import Lease
 from witness.log import say
 from witness.metrics import Metrics
-from witness.pods import Pods
+from witness.news import AGAIN_SECONDS, NOT_READ, News
 from witness.probe import Suspicion, probe
-from witness.record import leader_address, leader_pod, patch_of, read_record, seal_of, unasked
+from witness.record import patch_of, seal_of, unasked
 from witness.settings import Settings
 
-LABELS = "application%3Dpatroni%2Ccluster-name%3D{scope}"  # Patroni's own, on every object that it keeps
-WATCH_SECONDS = 300
-AGAIN_SECONDS = 0.5
 FENCED_POLL_SECONDS = 0.01
 """How often the kernel is asked while fenced: a pending SIGTERM sends no news."""
 HOLDING_POLL_SECONDS = 0.2
@@ -42,24 +39,14 @@ LEASE_TICK_SECONDS = 1.0
 CONFLICT = 409
 
 
-def _is_change(event: dict[str, Any]) -> bool:
-    """Tell whether an event of a watch is a change of an object; `StatusError` for one that ends the watch."""
-    if event["type"] == "ERROR":
-        raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))
-    return event["type"] in {"ADDED", "MODIFIED", "DELETED"}
-
-
 class Witness:
-    """One witness: the last it saw of Patroni's objects, its suspicion, its standby."""
+    """One witness: what the API server says, its suspicion, its standby."""
 
     def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
         self._settings = settings
         self._kube = kube
-        self._selector = LABELS.format(scope=settings.scope)
         self._metrics = metrics
-        self._objects: dict[str, dict[str, Any]] = {}
-        self._news = asyncio.Event()
-        self._pods = Pods()
+        self._news = News(kube, settings.scope, settings.members, metrics)
         self._suspicion = Suspicion(settings.failures)
         self._lease = Lease(round(settings.stale_seconds / LEASE_TICK_SECONDS))
         self._standby = Standby(settings.home, settings.data, settings.sockets, settings.postgres_port, say)
@@ -75,60 +62,10 @@ class Witness:
             self._suspicion.begin(latch.leader, latch.term, silent=True)
             say("latch found", vote=latch._asdict())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch(self._follow))
-            tasks.create_task(self._watch(self._follow_pods))
+            tasks.create_task(self._news.watch())
             tasks.create_task(self._probe())
             tasks.create_task(self._watch_lease())
             tasks.create_task(self._decide())
-
-    # News
-
-    async def _watch(self, follow: Callable[[], Awaitable[None]]) -> NoReturn:
-        while True:
-            try:
-                await follow()
-            except (KubeError, StatusError, ValueError, KeyError) as error:
-                self._metrics.add("errors")
-                say("watch ended", error=str(error))
-                await asyncio.sleep(AGAIN_SECONDS)
-
-    async def _follow(self) -> None:
-        version = await self._list()
-        async for event in self._kube.watch("endpoints", self._selector, version, WATCH_SECONDS):
-            if _is_change(event) and event["type"] != "DELETED":
-                self._learn(event["object"])
-
-    async def _follow_pods(self) -> None:
-        """See which pods go. They are quiet where nobody writes, so a watch that was cut off is noticed at its end."""
-        listed = await self._kube.read("pods", self._selector)
-        self._pods.listed({str(item["metadata"]["uid"]) for item in listed["items"]})
-        self._compare()
-        version, idle = str(listed["metadata"]["resourceVersion"]), 2.0 * WATCH_SECONDS
-        async for event in self._kube.watch("pods", self._selector, version, WATCH_SECONDS, idle_seconds=idle):
-            if _is_change(event):
-                self._pods.told(str(event["object"]["metadata"]["uid"]), deleted=event["type"] == "DELETED")
-                self._compare()
-
-    async def _list(self) -> str:
-        """Read the objects now, and return the version to watch from."""
-        listed = await self._kube.read("endpoints", self._selector)
-        for item in listed["items"]:
-            self._learn(item)
-        return str(listed["metadata"]["resourceVersion"])
-
-    def _learn(self, item: dict[str, Any]) -> None:
-        """Keep an object, unless a later version of it is known: the versions of one object are numbers that grow."""
-        name, known = item["metadata"]["name"], self._objects.get(item["metadata"]["name"])
-        if known is None or int(item["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"]):
-            self._objects[name] = item
-            self._news.set()
-
-    def _record(self) -> Record | None:
-        scope = self._settings.scope
-        leader, sync = self._objects.get(scope), self._objects.get(f"{scope}-sync")
-        if leader is None or sync is None:
-            return None
-        return read_record(leader, sync, self._objects.get(f"{scope}-config", {}), self._settings.members)
 
     # Suspicion
 
@@ -136,13 +73,13 @@ class Witness:
         period, patience = self._settings.period_ms / 1000, self._settings.patience_ms / 1000
         while True:
             began = time.monotonic()
-            record = self._record()
+            record = self._news.record()
             if record is not None and record.leader is not None and record.leader != self._settings.member:
                 await self._probe_leader(record.leader, record.term, patience)
             await asyncio.sleep(max(period - (time.monotonic() - began), 0))
 
     async def _probe_leader(self, leader: str, term: str, patience: float) -> None:
-        address = self._address()
+        address = self._news.address()
         if not address:
             return
         self._suspicion.begin(leader, term)
@@ -160,15 +97,15 @@ class Witness:
             lease, was_read = self._foreign_lease(), False
             if lease is not None and lease == self._lease.seen:
                 try:
-                    await self._list()
+                    await self._news.read()
                     lease, was_read = self._foreign_lease(), True
-                except (KubeError, StatusError, ValueError, KeyError) as error:
+                except NOT_READ as error:
                     say("lease not read", error=str(error))
             self._lease.tick(lease, was_read=was_read)
             self._compare()
 
     def _foreign_lease(self) -> Vote | None:
-        record = self._record()
+        record = self._news.record()
         return None if record is None or record.leader == self._settings.member else record.lease
 
     def _suspects(self, record: Record) -> bool:
@@ -177,25 +114,22 @@ class Witness:
         return (
             self._suspicion.suspects(record.leader, record.term)
             or self._lease.is_stale(record.lease)
-            or self._is_gone()
+            or self._news.leaders_pod_is_gone()
         )
-
-    def _is_gone(self) -> bool:
-        return self._pods.is_gone(leader_pod(self._objects[self._settings.scope]))
 
     def _compare(self) -> None:
         """Say so where the suspicion has changed, and decide anew."""
-        record = self._record()
+        record = self._news.record()
         suspected = None
         if record is not None and record.leader is not None and self._suspects(record):
             suspected = (record.leader, record.term)
         if suspected != self._suspected:
             self._suspected = suspected
-            self._news.set()
+            self._news.came.set()
             if suspected is not None:
                 self._metrics.add("suspicions")
                 why = "lease" if self._lease.is_stale(self._foreign_lease()) else "probes"
-                why = "pod" if self._is_gone() else why
+                why = "pod" if self._news.leaders_pod_is_gone() else why
                 say("suspects", leader=suspected[0], term=suspected[1], why=why)
 
     # Decision
@@ -207,20 +141,28 @@ class Witness:
                 poll = FENCED_POLL_SECONDS
             try:
                 async with asyncio.timeout(poll):
-                    await self._news.wait()
+                    await self._news.came.wait()
             except TimeoutError:
                 pass
-            self._news.clear()
+            self._news.came.clear()
             self._metrics.came_round()
-            while (record := self._record()) is not None and await self._step(record, self._address()):
+            self._compare()
+            await self._end_deposed()
+            while (record := self._news.record()) is not None and await self._step(record, self._news.address()):
                 pass
 
-    def _holds(self) -> bool:
-        record = self._record()
-        return record is not None and self._settings.member in record.sync.holds
+    async def _end_deposed(self) -> None:
+        record = self._news.record()
+        if record is None or record.leader in {None, self._settings.member}:
+            return
+        leader = await end_deposed(self._settings.data, self._settings.member, self._news.leader_now)
+        if leader is not None:
+            self._metrics.add("deposed")
+            say("ended", reason="another leads, and this member's server was a primary still", leader=leader)
 
-    def _address(self) -> str:
-        return leader_address(self._objects[self._settings.scope])
+    def _holds(self) -> bool:
+        record = self._news.record()
+        return record is not None and self._settings.member in record.sync.holds
 
     async def _step(self, record: Record, address: str) -> bool:
         """Decide once and act; return whether to decide again at once.
@@ -293,12 +235,6 @@ class Witness:
             # The race is slower for it, and as safe.
             say("asked by the race", member=leader, error=str(error))
 
-    async def _read_again(self) -> None:
-        try:
-            await self._list()
-        except (KubeError, StatusError, ValueError, KeyError) as error:
-            say("not read again", error=str(error))
-
     async def _write(self, action: Action, kind: str, name: str, body: dict[str, Any]) -> bool:
         """Tell whether it was written; what then stands is the next record.
 
@@ -311,7 +247,10 @@ class Witness:
             self._metrics.add("conflicts" if error.status == CONFLICT else "errors")
             say("refused", action=step, object=name, error=str(error))
             if error.status == CONFLICT:
-                await self._read_again()
+                try:
+                    await self._news.read()
+                except NOT_READ as again:
+                    say("not read again", error=str(again))
             else:
                 await asyncio.sleep(AGAIN_SECONDS)
             return False
@@ -323,5 +262,5 @@ class Witness:
         counted = {"publish": "votes", "withdraw": "withdrawals", "take": "keys_taken"}.get(step)
         if counted and name == self._settings.scope:
             self._metrics.add(counted)
-        self._learn(item)
+        self._news.learn(item)
         return True

@@ -41,6 +41,14 @@ def leader_pod(leader: Object) -> str:
     return str(pod.get("uid", "")) if is_its else ""
 
 
+def is_paused(config: Object) -> bool:
+    """Tell whether Patroni is told to leave its members alone; a configuration that cannot be read says so too."""
+    try:
+        return bool(json.loads(_annotations(config)["config"]).get("pause"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
+
+
 def _first_address(leader: Object) -> Object:
     for subset in leader.get("subsets") or ():
         for address in subset.get("addresses") or ():

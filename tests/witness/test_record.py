@@ -20,7 +20,17 @@ from witness.core import (
     Vote,
     Withdraw,
 )
-from witness.record import decode_vote, encode_vote, leader_address, leader_pod, patch_of, read_record, seal_of, unasked
+from witness.record import (
+    decode_vote,
+    encode_vote,
+    is_paused,
+    leader_address,
+    leader_pod,
+    patch_of,
+    read_record,
+    seal_of,
+    unasked,
+)
 
 MEMBERS = frozenset({"postgres-0", "postgres-1", "postgres-2"})
 VOTE = Vote("postgres-0", "2026-11-26T08:00:00.1+00:00", "2026-11-26T09:00:00.2+00:00")
@@ -149,3 +159,12 @@ def test_the_leaders_pod_is_known_by_its_uid_and_only_while_it_has_the_key() -> 
     assert leader_pod({**endpoints, "metadata": {"annotations": {}}}) == ""
     assert leader_pod({**endpoints, "subsets": [{"addresses": [{"ip": "10.0.0.1"}]}]}) == ""
     assert leader_pod({**endpoints, "subsets": []}) == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "paused"),
+    [("{}", False), ('{"pause": false}', False), ('{"pause": true}', True), ("[]", True), ("half", True), (None, True)],
+)
+def test_patroni_is_paused_where_it_says_so_or_cannot_be_read(config: str | None, paused: bool) -> None:
+    notes = {} if config is None else {"config": config}
+    assert is_paused({"metadata": {"annotations": notes}}) is paused
