@@ -76,8 +76,8 @@ def test_the_list_says_what_each_drill_does() -> None:
     ("arguments", "reason"),
     [
         (["run"], "no drill named"),
-        (["run", "x", "--cluster", "c"], "only with --inventory"),
-        (["run", "x", "--inventory", "/nowhere/i.json"], "--inventory /nowhere/i.json: No such file"),
+        (["run", "redis-blink-primary", "--cluster", "c"], "only with --inventory"),
+        (["run", "redis-blink-primary", "--inventory", "/nowhere/i.json"], "--inventory /nowhere/i.json: No such file"),
     ],
 )
 def test_the_command_line_names_what_is_wrong(arguments: list[str], reason: str) -> None:
