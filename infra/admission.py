@@ -42,7 +42,12 @@ def rule(
     An update is refused unless `expression` (CEL, over `variables`) holds; with `for_each_member`, for each pod of
     Postgres that there is as `params`. `failure_policy` says what becomes of an update that the rule cannot judge.
     """
-    meta = ObjectMetaArgs(name=f"{site.spec.namespace}-{name}", labels=labels(POSTGRES))
+    # Where Pulumi was killed as it made one, the next `up` finds it, under another field manager, and would refuse it.
+    meta = ObjectMetaArgs(
+        name=f"{site.spec.namespace}-{name}",
+        labels=labels(POSTGRES),
+        annotations={"pulumi.com/patchForce": "true"},
+    )
     options = pulumi.ResourceOptions(parent=parent)
     members = ParamRefArgs(
         namespace=site.spec.namespace,
