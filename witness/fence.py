@@ -137,7 +137,11 @@ class Standby:
         """
         if leads:
             return await self._is_promoting(receivers)
-        loaded = await self._ask("SHOW primary_conninfo", receivers)
+        try:
+            loaded = await self._ask("SHOW primary_conninfo", receivers)
+        except RefusedError as error:
+            self._say("not told", asked="primary_conninfo", state=error.state)
+            return False
         return self._restarted_with(address) if loaded is None else self._names(loaded, address)
 
     async def _ask(self, query: str, receivers: list[Process]) -> str | None:
