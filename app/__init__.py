@@ -5,7 +5,7 @@ revokes API keys. All read their settings from the environment (`app.settings` n
 
 | part | what it is |
 |---|---|
-| `environment`, `settings`, `errors`, `logs`, `metrics` | what a process needs before it does anything |
+| `environment`, `settings`, `errors`, `logs`, `metrics`, `names` | what a process needs before it does anything |
 | `codes`, `deadline`, `limits`, `api_keys` | pure: how a code is written, how long a request has, how often a client \
 may ask, what a key is |
 | `db` | the members of the database, the way of a read and of a write to them, schema, release, search, bookmarks |

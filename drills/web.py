@@ -33,13 +33,15 @@ class Addresses:
     """The addresses of hosts, each resolved once and kept for a while, as every browser and resolver does.
 
     One that is due and cannot be resolved anew within `patience_seconds` stays in use: a Service's address never
-    changes, and who lets go of it for a silent DNS breaks what is in order.
+    changes, and who lets go of it for a silent DNS breaks what is in order. A host is asked for once at a time: a
+    silent resolver holds a thread, and there are only a few.
     """
 
     def __init__(self, *, kept_seconds: float = KEPT_SECONDS, patience_seconds: float = 0.5) -> None:
         self._kept_seconds = kept_seconds
         self._patience_seconds = patience_seconds
         self._known: dict[tuple[str, int], tuple[float, str]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[str]] = {}
 
     async def of(self, host: str, port: int) -> str:
         """Return an address of a host; `OSError` where it was never known and is not to be had."""
@@ -47,14 +49,23 @@ class Addresses:
         resolved_at, known = self._known.get((host, port), (0.0, ""))
         if known and loop.time() - resolved_at < self._kept_seconds:
             return known
+        asking = self._asking.get((host, port))
+        if asking is None:
+            asking = self._asking[host, port] = asyncio.create_task(self._ask(host, port))
+            asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            patience = self._patience_seconds if known else None
-            async with asyncio.timeout(patience):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(self._patience_seconds if known else None):
+                return await asyncio.shield(asking)
         except OSError:
             if not known:
                 raise
             return self._keep(host, port, known)
+
+    async def _ask(self, host: str, port: int) -> str:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        finally:
+            del self._asking[host, port]
         return self._keep(host, port, str(found[0][4][0]))
 
     def _keep(self, host: str, port: int, address: str) -> str:

@@ -6,6 +6,7 @@
 | `network.py` | the NetworkPolicies, from the one list in `flows.py` |
 | `credentials.py` | the Secrets |
 | `postgres.py` | Postgres under Patroni, told what `patroni_config.py` says |
+| `marked_instance.py` | the API server's rule for what a witness may write of a pod's status |
 | `held_record.py` | the API server's rule that keeps a record which a witness holds |
 | `own_pod.py` | its rules that keep a pod deleted by force from acting for the next of its name |
 | `redis.py` | the Redis nodes and Sentinels, told what `redis_config.py` says |

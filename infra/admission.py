@@ -36,11 +36,13 @@ def rule(
     message: str,
     failure_policy: str,
     for_each_member: bool = False,
+    of_members: bool = True,
 ) -> list[pulumi.Resource]:
-    """Return a rule for updates of Postgres' objects of a kind in this stack's namespace, and where it counts.
+    """Return a rule for updates of objects of a kind in this stack's namespace, and where it counts.
 
-    An update is refused unless `expression` (CEL, over `variables`) holds; with `for_each_member`, for each pod of
-    Postgres that there is as `params`. `failure_policy` says what becomes of an update that the rule cannot judge.
+    They are Postgres' objects, or with `of_members` false all of the kind. An update is refused unless
+    `expression` (CEL, over `variables`) holds; with `for_each_member`, for each pod of Postgres that there is as
+    `params`. `failure_policy` says what becomes of an update that the rule cannot judge.
     """
     # Where Pulumi was killed as it made one, the next `up` finds it, under another field manager, and would refuse it.
     meta = ObjectMetaArgs(
@@ -61,7 +63,7 @@ def rule(
             failure_policy=failure_policy,
             param_kind=ParamKindArgs(api_version="v1", kind="Pod") if for_each_member else None,
             match_constraints=MatchResourcesArgs(
-                object_selector=LabelSelectorArgs(match_labels=PATRONI_LABELS),
+                object_selector=LabelSelectorArgs(match_labels=PATRONI_LABELS) if of_members else None,
                 resource_rules=[
                     NamedRuleWithOperationsArgs(
                         api_groups=[""],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hms.inventory import Flow
-from hms.spec import DrillPolicy
+from hms.spec import StackSpec
 from infra.names import (
     APP,
     APP_PORT,
@@ -35,6 +35,8 @@ _STACK = (
     (LOADGEN, APP, APP_PORT),
     (LOADGEN, LOADGEN, LOCUST_PORT),
 )
+_WITNESSES = ((POSTGRES, APP, APP_PORT),)
+"""They ask each instance of the service whether it says anything."""
 _DRILLS = (
     (DRILL_WRITER, POSTGRES, POSTGRES_PORT),
     (DRILL_WRITER, POSTGRES, PATRONI_PORT),
@@ -45,9 +47,10 @@ _DRILLS = (
 )
 
 
-def flows(drills: DrillPolicy) -> tuple[Flow, ...]:
-    """Return the connections that are allowed; a drill's writer has its own only where drills are allowed."""
-    allowed = _STACK + (_DRILLS if drills == "allowed" else ())
+def flows(spec: StackSpec) -> tuple[Flow, ...]:
+    """Return the connections that are allowed; witnesses, and a drill's writer, have their own where there are any."""
+    witnesses = _WITNESSES if spec.postgres.witness == "on" else ()
+    allowed = _STACK + witnesses + (_DRILLS if spec.drills == "allowed" else ())
     return tuple(Flow(source=source, target=target, port=port) for source, target, port in allowed)
 
 

@@ -166,7 +166,7 @@ def inventory(spec: StackSpec) -> Inventory:
             Endpoint(name="postgres-replicas", host=POSTGRES_REPLICAS, port=POSTGRES_PORT),
             Endpoint(name="app", host=APP, port=APP_SERVICE_PORT),
         ),
-        flows=flows(spec.drills),
+        flows=flows(spec),
         postgres=_postgres(spec),
         redis=_redis(spec),
         release=RELEASE,

@@ -46,7 +46,7 @@ class NetworkRules(pulumi.ComponentResource):
     def __init__(self, name: str, site: Site, *, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hms:network:NetworkRules", name, None, opts)
         self._site = site
-        self._flows = flows(site.spec.drills)
+        self._flows = flows(site.spec)
         self._policy("default-deny", PART_OF, LabelSelectorArgs(), [], [])
         self._policy("allow-dns", PART_OF, LabelSelectorArgs(), [], [NetworkPolicyEgressRuleArgs(to=[_DNS])])
         names = sorted({flow.source for flow in self._flows} | {flow.target for flow in self._flows})

@@ -23,6 +23,7 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRef
 from hms.images import USER_IDS, reference
 from infra.credentials import Credentials
 from infra.held_record import held_record
+from infra.marked_instance import marked_instance
 from infra.names import (
     CONFIG_PATH,
     PATRONI_LABELS,
@@ -74,7 +75,9 @@ class PostgresCluster(pulumi.ComponentResource):
         self._credentials = credentials
         self._services()
         rights = self._rights()
-        rules = [*held_record(site, self), *own_pod(site, self)] if self._witnesses else []
+        rules = (
+            [*held_record(site, self), *own_pod(site, self), *marked_instance(site, self)] if self._witnesses else []
+        )
         configuration = render(site.spec.postgres)
         config_map = ConfigMap(
             "postgres-config",
@@ -122,7 +125,11 @@ class PostgresCluster(pulumi.ComponentResource):
         )
 
     def _rights(self) -> list[pulumi.Resource]:
-        """Give Patroni what it uses: Endpoints (its store, and the primary's address) and its own pods' labels."""
+        """Give Patroni what it uses: Endpoints (its store, and the primary's address) and its own pods' labels.
+
+        The witnesses use no more of these; they also mark instances of the service, within `marked_instance`.
+        """
+        marking = PolicyRuleArgs(api_groups=[""], resources=["pods/status"], verbs=["patch"])
         meta = self._site.meta(POSTGRES, POSTGRES)
         account = ServiceAccount(
             "postgres-account", metadata=meta, automount_service_account_token=False, opts=self._site.child(self)
@@ -139,6 +146,7 @@ class PostgresCluster(pulumi.ComponentResource):
                     verbs=["get", "patch", "update"],
                 ),
                 PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch", "patch"]),
+                *([marking] if self._witnesses else []),
             ],
             opts=self._site.child(self),
         )

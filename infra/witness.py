@@ -3,7 +3,7 @@
 from pulumi_kubernetes.core.v1 import ContainerArgs, ContainerPortArgs, EnvVarArgs
 
 from hms.images import reference
-from infra.names import POSTGRES, WITNESS, WITNESS_PORT, pod_names
+from infra.names import APP, APP_PORT, POSTGRES, WITNESS, WITNESS_PORT, labels, pod_names
 from infra.patroni_config import SOCKET_PATH
 from infra.pod import container_security, http_probe, mount, pod_field, resources
 from infra.site import Site
@@ -23,6 +23,10 @@ def witness_container(site: Site) -> ContainerArgs:
             pod_field("WITNESS_NAMESPACE", "metadata.namespace"),
             EnvVarArgs(name="WITNESS_MEMBERS", value=" ".join(pod_names(POSTGRES, spec.members))),
             EnvVarArgs(name="WITNESS_SCOPE", value=POSTGRES),
+            EnvVarArgs(
+                name="WITNESS_INSTANCES", value=",".join(f"{key}={value}" for key, value in labels(APP).items())
+            ),
+            EnvVarArgs(name="WITNESS_INSTANCES_PORT", value=str(APP_PORT)),
             EnvVarArgs(name="WITNESS_STALE_SECONDS", value=str(spec.cycle_seconds)),
         ],
         ports=[ContainerPortArgs(name=WITNESS, container_port=WITNESS_PORT)],

@@ -4,7 +4,8 @@ The decision is `core.decide`, pure, and checked through every interleaving of a
 rest is a thin shell: `record` reads and writes the API's objects as text, `kube` carries them, `news` has the last of
 them, `probe` asks the leader, `lease` watches its renewals, `pods` knows which are gone, `fence` keeps this member's
 standby from confirming, `session` asks that, `debt` tells when it lacks nothing more, `deposed` ends this member's
-primary when another leads, `program` runs them, `metrics` and `log` tell what was done.
+primary when another leads, `program` runs them, `metrics` and `log` tell what was done. `instances` and `front` are the
+same for the service: one that is silent is marked as not ready, and gets no requests.
 
 May import: nothing of the others.
 """

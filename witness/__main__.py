@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from witness.front import Front
 from witness.kube import Kube
 from witness.log import say
 from witness.metrics import Metrics
@@ -17,15 +18,26 @@ from witness.settings import Settings, SettingsError, read_settings
 async def run(settings: Settings) -> None:
     """Witness until SIGTERM. A fence stays where it is: it is on disk, and the vote may count."""
     metrics = Metrics()
-    kube = Kube(settings.api_host, settings.api_port, settings.namespace, settings.account)
+
+    def client() -> Kube:
+        return Kube(settings.api_host, settings.api_port, settings.namespace, settings.account)
+
+    witness = Witness(settings, client(), metrics)
+    front = Front(settings, client(), witness.config, metrics)
     server = await metrics.serve(settings.metrics_port)
-    witnessing = asyncio.ensure_future(Witness(settings, kube, metrics).run())
+    witnessing = asyncio.ensure_future(_both(witness, front))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, witnessing.cancel)
     say("begins", member=settings.member)
     async with server:
         with contextlib.suppress(asyncio.CancelledError):
             await witnessing
     say("ends", member=settings.member)
+
+
+async def _both(witness: Witness, front: Front) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(witness.run())
+        tasks.create_task(front.run())
 
 
 def main() -> int:

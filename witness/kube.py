@@ -102,11 +102,17 @@ class Kube:
 
     async def patch(self, kind: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a merge patch; return the object as it then stands. `StatusError` if refused, `KubeError` if unknown."""
-        path = f"/api/v1/namespaces/{self._namespace}/{kind}/{name}"
-        data = json.dumps(body).encode()
-        headers = [("Content-Type", "application/merge-patch+json")]
+        return await self._patch(f"{kind}/{name}", "merge", body)
+
+    async def patch_status(self, kind: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a strategic merge patch of an object's status: lists are merged by their keys. Otherwise as `patch`."""
+        return await self._patch(f"{kind}/{name}/status", "strategic-merge", body)
+
+    async def _patch(self, what: str, how: str, body: dict[str, Any]) -> dict[str, Any]:
+        path = f"/api/v1/namespaces/{self._namespace}/{what}"
+        headers = [("Content-Type", f"application/{how}-patch+json")]
         async with self._one_at_a_time:
-            return await self._within(self._ask("PATCH", path, headers, data))
+            return await self._within(self._ask("PATCH", path, headers, json.dumps(body).encode()))
 
     async def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object."""

@@ -14,6 +14,7 @@ _HELP = {
     "keys_taken": "Times that it freed a silent leader's key.",
     "releases": "Fences that ended.",
     "deposed": "Times that it ended this member's primary because another led.",
+    "marks": "Times that it marked an instance of the service as not ready.",
     "conflicts": "Writes that the API server refused because another came first.",
     "errors": "Calls of the API server that failed.",
 }

@@ -36,7 +36,7 @@ class News:
         leader, sync = self._objects.get(self._scope), self._objects.get(f"{self._scope}-sync")
         if leader is None or sync is None:
             return None
-        return read_record(leader, sync, self._config(), self._members)
+        return read_record(leader, sync, self.config(), self._members)
 
     def address(self) -> str:
         """Return where the leader answers; empty if that is not known."""
@@ -54,13 +54,13 @@ class News:
             say("not read", error=str(error))
             return None
         record = self.record()
-        return None if record is None or is_paused(self._config()) else record.leader
+        return None if record is None or is_paused(self.config()) else record.leader
 
     async def watch(self) -> None:
         """Follow both kinds until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._again_and_again(self._follow))
-            tasks.create_task(self._again_and_again(self._follow_pods))
+            tasks.create_task(again_and_again(self._follow, self._metrics))
+            tasks.create_task(again_and_again(self._follow_pods, self._metrics))
 
     async def read(self) -> str:
         """Read Patroni's objects now, and return the version to watch from; raises one of `NOT_READ`."""
@@ -76,22 +76,14 @@ class News:
             self._objects[name] = item
             self.came.set()
 
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
+        """Return the object that has Patroni's settings, and whom the witnesses suspect; empty if it is not known."""
         return self._objects.get(f"{self._scope}-config", {})
-
-    async def _again_and_again(self, follow: Callable[[], Awaitable[None]]) -> NoReturn:
-        while True:
-            try:
-                await follow()
-            except NOT_READ as error:
-                self._metrics.add("errors")
-                say("watch ended", error=str(error))
-                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow(self) -> None:
         version = await self.read()
         async for event in self._kube.watch("endpoints", self._selector, version, WATCH_SECONDS):
-            if _is_change(event) and event["type"] != "DELETED":
+            if is_change(event) and event["type"] != "DELETED":
                 self.learn(event["object"])
 
     async def _follow_pods(self) -> None:
@@ -101,14 +93,25 @@ class News:
         self.came.set()
         version, idle = str(listed["metadata"]["resourceVersion"]), 2.0 * WATCH_SECONDS
         async for event in self._kube.watch("pods", self._selector, version, WATCH_SECONDS, idle_seconds=idle):
-            if _is_change(event):
+            if is_change(event):
                 deleted = event["type"] == "DELETED"
                 self._pods.told(str(event["object"]["metadata"]["uid"]), deleted=deleted)
                 if deleted:
                     self.came.set()
 
 
-def _is_change(event: dict[str, Any]) -> bool:
+async def again_and_again(follow: Callable[[], Awaitable[None]], metrics: Metrics) -> NoReturn:
+    """Follow until cancelled; what ends is begun anew, after a pause where it failed."""
+    while True:
+        try:
+            await follow()
+        except NOT_READ as error:
+            metrics.add("errors")
+            say("watch ended", error=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
+def is_change(event: dict[str, Any]) -> bool:
     """Tell whether an event of a watch is a change of an object; `StatusError` for one that ends the watch."""
     if event["type"] == "ERROR":
         raise StatusError(int(event["object"].get("code", 0)), str(event["object"].get("message", "")))

@@ -18,11 +18,11 @@ HEDGE_SHARE = 0.25
 """After this part of its patience a probe of Patroni asks Postgres too: at rest no server process is forked for us."""
 
 
-async def patroni_answers(host: str, port: int) -> bool:
-    """Tell whether a Patroni says anything at all, be it that it is not well; `OSError` where it cannot."""
+async def http_answers(host: str, port: int, path: str) -> bool:
+    """Tell whether a server says anything at all, be it that it is not well; `OSError` where it cannot."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(b"GET /liveness HTTP/1.0\r\n\r\n")
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         return (await reader.read(1)) == b"H"
     finally:
         _drop(writer)
@@ -58,7 +58,7 @@ class Probe:
 async def probe(host: str, patroni_port: int, postgres_port: int, patience_seconds: float) -> Probe:
     """Ask the leader once. It is over when Patroni answers, when both have answered or refused, or patience ends."""
     began = time.monotonic()
-    first = asyncio.ensure_future(_answers(patroni_answers(host, patroni_port)))
+    first = asyncio.ensure_future(_answers(http_answers(host, patroni_port, "/liveness")))
     both = {first}
     try:
         done, _ = await asyncio.wait(both, timeout=patience_seconds * HEDGE_SHARE)

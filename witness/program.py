@@ -67,6 +67,10 @@ class Witness:
             tasks.create_task(self._watch_lease())
             tasks.create_task(self._decide())
 
+    def config(self) -> dict[str, Any]:
+        """Return the last that is known of the object on which the witnesses say whom they find silent."""
+        return self._news.config()
+
     # Suspicion
 
     async def _probe(self) -> NoReturn:

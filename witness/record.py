@@ -37,14 +37,14 @@ def leader_address(leader: Object) -> str:
 def leader_pod(leader: Object) -> str:
     """Return the uid of the pod that has the key, as Patroni wrote it into its Endpoints; empty if it is not there."""
     pod = _first_address(leader).get("targetRef") or {}
-    is_its = bool(pod.get("name")) and pod["name"] == _annotations(leader).get("leader")
+    is_its = bool(pod.get("name")) and pod["name"] == annotations(leader).get("leader")
     return str(pod.get("uid", "")) if is_its else ""
 
 
 def is_paused(config: Object) -> bool:
     """Tell whether Patroni is told to leave its members alone; a configuration that cannot be read says so too."""
     try:
-        return bool(json.loads(_annotations(config)["config"]).get("pause"))
+        return bool(json.loads(annotations(config)["config"]).get("pause"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return True
 
@@ -59,7 +59,7 @@ def _first_address(leader: Object) -> Object:
 
 def read_record(leader: Object, sync: Object, config: Object, members: frozenset[str]) -> Record:
     """Return the core's view of the objects. What cannot be read counts as absent, which never lets more happen."""
-    notes, suspicions = _annotations(leader), _annotations(config)
+    notes, suspicions = annotations(leader), annotations(config)
     marks = {name.removeprefix(VOTE): mark for name, value in notes.items()
              if name.startswith(VOTE) and (mark := _mark(value)) is not None}  # fmt: skip
     return Record(
@@ -113,7 +113,7 @@ def unasked(pod: Object) -> dict[str, Any] | None:
     Its `status` stays but for `api_url`, so that who follows it, should it live, goes on; it would then write it anew.
     """
     try:
-        status = json.loads(_annotations(pod).get("status", ""))
+        status = json.loads(annotations(pod).get("status", ""))
         del status["api_url"]
     except (ValueError, KeyError, TypeError):
         return None
@@ -137,7 +137,8 @@ def _patch(name: str, version: str | None, annotations: dict[str, str | None]) -
     return Patch(name, {"metadata": {**condition, "annotations": annotations}})
 
 
-def _annotations(thing: Object) -> dict[str, str]:
+def annotations(thing: Object) -> dict[str, str]:
+    """Return an object's annotations; none where it has none."""
     return thing.get("metadata", {}).get("annotations") or {}
 
 
@@ -156,7 +157,7 @@ def _mark(text: str) -> Mark | None:
 
 def _sync(sync: Object, members: frozenset[str]) -> Sync:
     """Read Patroni's `sync` record; where it has no quorum, one that no votes can reach."""
-    notes = _annotations(sync)
+    notes = annotations(sync)
     voters = frozenset(name for name in notes.get("sync_standby", "").split(",") if name)
     quorum = notes.get("quorum", "")
     return Sync(

@@ -18,7 +18,8 @@ class Settings:
 
     A leader is silent after `failures` probes in a row without any answer, `period_ms` apart, each of which waits
     `patience_ms`. A lease is stale after `stale_seconds` without renewal, which no leader that lives lets pass. A fence
-    that leads to nothing ends after `gives_up_ms`. `account` has the token and the certificate of the API server,
+    that leads to nothing ends after `gives_up_ms`. `instances` selects the service's pods, by labels; they answer at
+    `instances_port`. `account` has the token and the certificate of the API server,
     `home` the latch, `data` is Postgres's data directory, `sockets` where it listens locally.
     """
 
@@ -28,6 +29,8 @@ class Settings:
     scope: str
     api_host: str
     api_port: int
+    instances: str
+    instances_port: int
     postgres_port: int = 5432
     patroni_port: int = 8008
     metrics_port: int = 8009
@@ -91,6 +94,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         scope=text("WITNESS_SCOPE"),
         api_host=text("KUBERNETES_SERVICE_HOST"),
         api_port=number("KUBERNETES_SERVICE_PORT", 1, 65535, "443"),
+        instances=text("WITNESS_INSTANCES"),
+        instances_port=number("WITNESS_INSTANCES_PORT", 1, 65535),
         **given,
         **paths,
     )

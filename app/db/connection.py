@@ -8,6 +8,7 @@ import psycopg
 from psycopg import AsyncConnection, conninfo
 from psycopg.rows import TupleRow
 
+from app.names import NAMES
 from app.settings import Address, PostgresSettings
 
 Connection = AsyncConnection[TupleRow]
@@ -67,11 +68,22 @@ async def connect(
     address: Address, settings: PostgresSettings, *, application: str, statement_timeout_seconds: float
 ) -> Connection:
     """Open a connection in autocommit: without it each read would be a transaction of three round trips."""
-    return await AsyncConnection.connect(
-        parameters(address, settings, application=application, statement_timeout_seconds=statement_timeout_seconds),
-        autocommit=True,
-        prepare_threshold=0,
-    )
+    text = parameters(address, settings, application=application, statement_timeout_seconds=statement_timeout_seconds)
+    return await open_at(address, text)
+
+
+async def open_at(address: Address, text: str) -> Connection:
+    """Open a connection by a string of `parameters`, where `NAMES` says that the member is.
+
+    Its certificate is held against its name as before. `OperationalError` if it cannot be opened.
+    """
+    try:
+        found = await NAMES.of(address.host)
+    except OSError as error:
+        raise psycopg.OperationalError(f"{address}: {error}") from error
+    names, addresses = ",".join([address.host] * len(found)), ",".join(found)
+    where = conninfo.make_conninfo(text, host=names, hostaddr=addresses)
+    return await AsyncConnection.connect(where, autocommit=True, prepare_threshold=0)
 
 
 def is_members_fault(error: psycopg.Error) -> bool:

@@ -4,10 +4,9 @@ import asyncio
 import logging
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
-from app.db.connection import Connection, parameters
+from app.db.connection import Connection, open_at, parameters
 from app.deadline import Deadline
 from app.errors import UnavailableError
 from app.settings import Address, PostgresSettings
@@ -92,6 +91,4 @@ async def _behind_bytes(address: Address, settings: PostgresSettings, lsn: str) 
 
 async def _connect(address: Address, settings: PostgresSettings, application: str) -> Connection:
     text = parameters(address, settings, application=application, statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS)
-    return await AsyncConnection.connect(
-        make_conninfo(text, tcp_user_timeout=_UNACKNOWLEDGED_MS), autocommit=True, prepare_threshold=0
-    )
+    return await open_at(address, make_conninfo(text, tcp_user_timeout=_UNACKNOWLEDGED_MS))

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.names import NAMES
 from app.settings import Address, RedisSettings
 
 _TIMEOUT_SECONDS = 0.3
@@ -51,9 +52,12 @@ class Sentinels:
             await self._forget(address)
 
     async def _ask(self, address: Address) -> tuple[Address | None, tuple[Address, ...]] | None:
-        client = self._clients.get(address) or self._clients.setdefault(address, self._client(address))
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
+                client = self._clients.get(address)
+                if client is None:
+                    (host, *_) = await NAMES.of(address.host)
+                    client = self._clients.setdefault(address, self._client(host, address.port))
                 named: Any = await client.sentinel_get_master_addr_by_name(self._master)
                 replicas: Any = await client.sentinel_slaves(self._master)
         except (RedisError, OSError, TimeoutError):
@@ -62,11 +66,11 @@ class Sentinels:
         primary = Address(str(named[0]), int(named[1])) if named else None
         return primary, tuple(Address(str(replica["ip"]), int(replica["port"])) for replica in replicas)
 
-    def _client(self, address: Address) -> Redis:
+    def _client(self, host: str, port: int) -> Redis:
         password_file = self._settings.sentinel_password_file
         return Redis(
-            host=address.host,
-            port=address.port,
+            host=host,
+            port=port,
             username=self._settings.sentinel_user,
             password=password_file.read_text(encoding="utf-8").rstrip("\n") if password_file else None,
             socket_timeout=_TIMEOUT_SECONDS,

@@ -37,12 +37,17 @@ class RedisNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SentinelView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one Sentinel says of the master: its address, its flags, the replicas and other Sentinels that it knows."""
+    """What one Sentinel says of the master: its address, its flags, the replicas and other Sentinels that it knows.
+
+    One that is tilted found that its clock, or it, had stood still: it takes part in no failover for 30 s
+    (`SENTINEL_TILT_PERIOD`).
+    """
 
     address: str
     flags: str
     replicas: int
     others: int
+    tilted: bool
 
 
 def judge_postgres(members: Mapping[str, PostgresMember | None]) -> PostgresState:
@@ -133,6 +138,8 @@ def _view_problems(name: str, view: SentinelView, followed: set[str], replicas: 
     problems: list[str] = []
     if followed and view.address not in followed:
         problems.append(f"{name} names {view.address}, the replicas follow {', '.join(sorted(followed))}")
+    if view.tilted:
+        problems.append(f"{name} is in tilt mode, and takes part in no failover")
     if view.flags != "master":
         problems.append(f"{name} flags the master {view.flags}")
     if view.replicas < replicas:

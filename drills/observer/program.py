@@ -21,6 +21,7 @@ from drills.observer.judgement import (
 from drills.observer.sources import ask_patroni, ask_redis, ask_sentinel
 from drills.patience import within
 from drills.resp import RedisConnection, ReplyError
+from drills.web import Addresses
 from drills.wire import Effective, Message, PostgresState, RedisState, Seen, Settings, State, short_name
 
 PATIENCE_SECONDS = 1.0
@@ -48,7 +49,8 @@ class Observer:
         self._nodes: dict[str, RedisNode | None] = dict.fromkeys(settings.redis.nodes)
         self._views: dict[str, SentinelView | None] = dict.fromkeys(settings.redis.sentinels)
         self._told: tuple[PostgresState, RedisState] | None = None
-        self._told_at_ns = 0
+        # A pod that comes back has another address; a resolver that is silent must not make the observer blind.
+        self._addresses = Addresses(kept_seconds=1.0, patience_seconds=0.1)
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -66,7 +68,7 @@ class Observer:
 
     async def _watch_postgres(self, member: str) -> None:
         while True:
-            answer = await _or_none(ask_patroni(member, self._settings.postgres.rest_port))
+            answer = await _or_none(ask_patroni(member, self._settings.postgres.rest_port, self._addresses))
             name = short_name(member)
             before, self._members[name] = self._members[name], answer
             self._see("patroni", postgres_changes(name, before, answer))
@@ -127,7 +129,8 @@ class Observer:
             self._tell_state(always=True)
 
     async def _open(self, host: str, port: int) -> RedisConnection:
-        return await RedisConnection.open(host, port, user=self._settings.redis.user, password=self._password)
+        address = await self._addresses.of(host, port)
+        return await RedisConnection.open(address, port, user=self._settings.redis.user, password=self._password)
 
     def _see(self, source: str, changes: list[str]) -> None:
         now_ns = time.monotonic_ns()

@@ -4,12 +4,12 @@ from typing import Any
 
 from drills.observer.judgement import PostgresMember, RedisNode, SentinelView
 from drills.resp import RedisConnection, fields, info
-from drills.web import request
+from drills.web import Addresses, request
 
 
-async def ask_patroni(host: str, rest_port: int) -> PostgresMember:
+async def ask_patroni(host: str, rest_port: int, addresses: Addresses) -> PostgresMember:
     """Ask one member's Patroni; `OSError` where it does not answer in its own words."""
-    response = await request("GET", host, rest_port, "/patroni")
+    response = await request("GET", host, rest_port, "/patroni", addresses=addresses)
     document = response.json()
     if not isinstance(document, dict):
         raise ConnectionError(f"{host}: not Patroni's: {str(document)[:80]}")
@@ -61,11 +61,13 @@ def read_redis(facts: dict[str, str]) -> RedisNode:
 
 
 async def ask_sentinel(connection: RedisConnection, master_name: str) -> SentinelView:
-    """Ask one Sentinel for the master."""
+    """Ask one Sentinel for the master, and whether it would act."""
     facts = fields(await connection.ask("SENTINEL", "MASTER", master_name))
+    itself = info(await connection.ask("INFO", "sentinel"))
     return SentinelView(
         address=f"{facts.get('ip')}:{facts.get('port')}",
         flags=facts.get("flags", ""),
         replicas=int(facts.get("num-slaves", 0)),
         others=int(facts.get("num-other-sentinels", 0)),
+        tilted=itself.get("sentinel_tilt") != "0",
     )

@@ -96,13 +96,21 @@ class AppTarget:
         return classify(response)
 
     async def contents(self) -> Contents:
-        """Read the bookmarks back through the API until two readings agree, as its reads may come from a replica."""
+        """Read the bookmarks back through the API until two readings agree, as its reads may come from a replica.
+
+        A reading that fails is made again: an instance that has just come back may refuse one of its requests.
+        """
+        before: dict[str, int] | None = None
         async with asyncio.timeout(CATCH_UP_SECONDS):
-            before: dict[str, int] | None = None
-            while (now := await self._read()) != before:
+            while True:
+                try:
+                    now: dict[str, int] | None = await self._read()
+                except OSError:
+                    now = None
+                if now is not None and now == before:
+                    return Contents({"api": now}, "api")
                 before = now
                 await asyncio.sleep(0.25)
-        return Contents({"api": now}, "api")
 
     async def _read(self) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -19,7 +19,7 @@ LEADER = PostgresMember(
 REPLICA = PostgresMember(state="running", role="replica", timeline=3, started="t1", position=4_999_000)
 MASTER = RedisNode(role="master", run_id="r0", offset=100, replicas=2)
 SLAVE = RedisNode(role="replica", run_id="r1", offset=100, master="10.0.0.1:6379")
-VIEW = SentinelView(address="10.0.0.1:6379", flags="master", replicas=2, others=2)
+VIEW = SentinelView(address="10.0.0.1:6379", flags="master", replicas=2, others=2, tilted=False)
 
 
 def changed(member: PostgresMember, **fields: object) -> PostgresMember:
@@ -69,6 +69,7 @@ def test_steady_redis() -> None:
         (msgspec.structs.replace(MASTER, offset=9 << 20), SLAVE, VIEW, "lags by"),
         (MASTER, SLAVE, None, "s2 does not answer"),
         (MASTER, SLAVE, msgspec.structs.replace(VIEW, address="10.0.0.9:6379"), "s2 names 10.0.0.9:6379"),
+        (MASTER, SLAVE, msgspec.structs.replace(VIEW, tilted=True), "s2 is in tilt mode"),
         (MASTER, SLAVE, msgspec.structs.replace(VIEW, flags="master,s_down"), "s2 flags the master master,s_down"),
         (MASTER, SLAVE, msgspec.structs.replace(VIEW, others=1), "s2 knows 1 other Sentinels of 2"),
         (MASTER, SLAVE, msgspec.structs.replace(VIEW, replicas=1), "s2 knows 1 replicas of 2"),

@@ -1,6 +1,7 @@
 """The readers against real engines: what they say they saw is what was there."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -167,3 +168,42 @@ def test_a_record_that_is_opened_again_goes_on_after_its_last_whole_line(tmp_pat
         with path.open("ab") as torn:
             torn.write(b"[77,1")
     assert [read.due_ns for read in read_reads(path.read_bytes(), source="x")] == [0, 1]
+
+
+async def silent_then_well(silent: int, reads: int) -> tuple[list[tuple[bool, int]], float]:
+    """Read from a server that accepts the first `silent` requests and says nothing to them; return what was found."""
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked <= silent:
+            with contextlib.suppress(OSError):
+                await reader.read()
+        else:
+            body = msgspec.json.encode(HITS)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        reader = ApiReader("api-search", Api(AppSettings(host="127.0.0.1", port=port, key_file=os.devnull)))
+        began = asyncio.get_running_loop().time()
+        found = [await reader.read(lambda: -1) for _ in range(reads)]
+        took_seconds = asyncio.get_running_loop().time() - began
+    # Those who serve find their client gone, and end by themselves.
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+    return [(each.ok, each.attempts) for each in found], took_seconds
+
+
+def test_who_is_silent_for_a_second_is_asked_again_on_another_connection() -> None:
+    found, took_seconds = asyncio.run(silent_then_well(1, 2))
+    assert found == [(True, 2), (True, 1)]
+    assert took_seconds >= 1.0
+
+
+def test_a_read_that_nobody_answers_is_failed_after_three_seconds() -> None:
+    ((ok, attempts),), took_seconds = asyncio.run(silent_then_well(99, 1))
+    assert (ok, attempts) == (False, 3)
+    assert took_seconds >= 3.0

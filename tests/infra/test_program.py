@@ -210,7 +210,8 @@ class TestNamespace:
         assert int(hard["pods"]) >= sum(w.replicas for w in recording.inventory.workloads) + 10
 
     def test_everything_namespaced_is_in_the_one_namespace(self, recording: Recording) -> None:
-        rules = {f"{recording.inventory.namespace}-{name}" for name in ("held-record", "own-key", "own-status")}
+        names = ("held-record", "marked-instance", "own-key", "own-status")
+        rules = {f"{recording.inventory.namespace}-{name}" for name in names}
         for resource in recording.resources:
             if resource.kind.startswith("ValidatingAdmissionPolicy"):
                 assert resource.inputs["metadata"]["name"] in rules
@@ -247,7 +248,7 @@ class TestAvailability:
             assert "*" not in rule["resources"] + rule["verbs"] + rule["apiGroups"]
             if changing & set(rule["verbs"]) and rule["resources"] == ["endpoints"]:
                 assert set(rule["resourceNames"]) == {f"postgres{end}" for end in ("", "-config", "-failover", "-sync")}
-        assert {resource for rule in rules for resource in rule["resources"]} == {"endpoints", "pods"}
+        assert {resource for rule in rules for resource in rule["resources"]} == {"endpoints", "pods", "pods/status"}
 
     def test_each_redis_node_and_sentinel_has_an_address_that_outlives_its_pod(self, recording: Recording) -> None:
         redis = recording.inventory.redis

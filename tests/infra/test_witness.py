@@ -52,7 +52,8 @@ def test_what_only_makes_a_failover_faster_lets_pass_what_it_cannot_judge() -> N
     policies = [rule.inputs for rule in made.of("ValidatingAdmissionPolicy")]
     failing = {rule["metadata"]["name"]: rule["spec"]["failurePolicy"] for rule in policies}
     name = spec().namespace
-    assert failing == {f"{name}-held-record": "Fail", f"{name}-own-key": "Ignore", f"{name}-own-status": "Ignore"}
+    careful = dict.fromkeys((f"{name}-held-record", f"{name}-marked-instance"), "Fail")
+    assert failing == {**careful, **dict.fromkeys((f"{name}-own-key", f"{name}-own-status"), "Ignore")}
     members = made.one("ValidatingAdmissionPolicyBinding", f"{name}-own-key")["spec"]["paramRef"]
     assert members["namespace"] == name
     assert members["selector"]["matchLabels"] == {"application": "patroni", "cluster-name": "postgres"}
@@ -65,3 +66,23 @@ def test_without_it_members_are_as_they_were() -> None:
     assert "shareProcessNamespace" not in pod
     assert made.of("ValidatingAdmissionPolicy") == []
     assert [c.name for c in made.inventory.workload("postgres").containers] == ["postgres"]
+
+
+def test_without_witnesses_nobody_marks_instances_or_asks_them() -> None:
+    made = recorded(spec(witness="off"))
+    assert all("pods/status" not in rule["resources"] for rule in made.one("Role", "postgres")["rules"])
+    assert not made.of("ValidatingAdmissionPolicy")
+    assert not [flow for flow in made.inventory.flows if flow.source == "postgres" and flow.target == "app"]
+
+
+def test_the_service_is_asked_where_it_answers() -> None:
+    made = recorded(spec())
+    (_, witness) = made.one("StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in witness["env"]}
+    app = made.one("Deployment", "app")["spec"]["template"]
+    selected = dict(each.split("=") for each in told["WITNESS_INSTANCES"].split(","))
+    assert selected.items() <= app["metadata"]["labels"].items()
+    (container,) = app["spec"]["containers"]
+    assert told["WITNESS_INSTANCES_PORT"] == str(int(container["ports"][0]["containerPort"]))
+    flow = next(flow for flow in made.inventory.flows if flow.source == "postgres" and flow.target == "app")
+    assert flow.port == container["ports"][0]["containerPort"]

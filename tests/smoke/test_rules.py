@@ -94,3 +94,31 @@ def test_a_pod_that_is_gone_does_not_act_for_the_next_of_its_name(proof: ProvedS
     assert not is_refused(living, "pod", leader, moved)
     del status["api_url"]
     assert not is_refused(witness, "pod", leader, {"status": json.dumps(status)})
+
+
+def test_a_witness_marks_an_instance_of_the_service_and_changes_nothing_else(
+    proof: ProvedStack, tmp_path: Path
+) -> None:
+    kubectl = proof.kubectl
+    leader = notes_of(kubectl, "endpoints", "postgres")["leader"]
+    witness = speaking_for(proof, leader, kubectl.get("pod", leader)["metadata"]["uid"], tmp_path)
+    selector = next(one.selector for one in proof.inventory.workloads if one.name == "app")
+    name = proof.kubectl.pods(selector)[0]["metadata"]["name"]
+    mark = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    elsewhere = {"status": {"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}}
+    renamed = {"metadata": {"labels": {"app.kubernetes.io/name": "postgres"}}}
+
+    def is_refused(pod: str, body: dict[str, Any]) -> bool:
+        options = ("--subresource=status", "--type=strategic", "--dry-run=server", "--patch", json.dumps(body))
+        try:
+            witness.run("patch", "pod", pod, *options)
+        except KubectlError as error:
+            if "a witness marks instances of the service" in str(error):
+                return True
+            raise
+        return False
+
+    assert not is_refused(name, mark)
+    assert is_refused(name, elsewhere)
+    assert is_refused(name, renamed)
+    assert is_refused(leader, mark)

@@ -1,6 +1,7 @@
 """When a leader is silent: real sockets that answer, refuse, or accept and say nothing."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -24,7 +25,8 @@ async def postgres(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def frozen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
+    with contextlib.suppress(OSError):
+        await reader.read()
     writer.close()
 
 

@@ -13,6 +13,8 @@ GOOD = {
     "WITNESS_MEMBERS": "postgres-0 postgres-1 postgres-2",
     "WITNESS_NAMESPACE": "hms-ci",
     "WITNESS_SCOPE": "postgres",
+    "WITNESS_INSTANCES": "app.kubernetes.io/name=app",
+    "WITNESS_INSTANCES_PORT": "8080",
     "KUBERNETES_SERVICE_HOST": "10.96.0.1",
 }
 
