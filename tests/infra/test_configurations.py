@@ -33,7 +33,7 @@ class TestPatroni:
 
     def test_the_timers_are_those_declared(self) -> None:
         dcs = patroni_config(spec(patroniTtlSeconds=30, patroniLoopWaitSeconds=2).postgres)["bootstrap"]["dcs"]
-        assert (dcs["ttl"], dcs["loop_wait"], dcs["retry_timeout"], dcs["primary_start_timeout"]) == (30, 2, 3, 0)
+        assert (dcs["ttl"], dcs["loop_wait"], dcs["retry_timeout"], dcs["primary_start_timeout"]) == (30, 2, 5, 0)
         assert dcs["failsafe_mode"] is True
 
     def test_nobody_enters_without_tls_or_without_a_password_but_the_container_itself(self) -> None:
