@@ -129,7 +129,8 @@ class PostgresCluster(pulumi.ComponentResource):
 
         The witnesses use no more of these; they also mark instances of the service, within `marked_instance`.
         """
-        marking = PolicyRuleArgs(api_groups=[""], resources=["pods/status"], verbs=["patch"])
+        # To read a status tells no more than to read its pod, and `kubectl` reads before it patches.
+        marking = PolicyRuleArgs(api_groups=[""], resources=["pods/status"], verbs=["get", "patch"])
         meta = self._site.meta(POSTGRES, POSTGRES)
         account = ServiceAccount(
             "postgres-account", metadata=meta, automount_service_account_token=False, opts=self._site.child(self)

@@ -105,7 +105,7 @@ def test_a_witness_marks_an_instance_of_the_service_and_changes_nothing_else(
     selector = next(one.selector for one in proof.inventory.workloads if one.name == "app")
     name = proof.kubectl.pods(selector)[0]["metadata"]["name"]
     mark = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
-    elsewhere = {"status": {"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}}
+    elsewhere = {"status": {"podIP": "192.0.2.1", "podIPs": [{"$patch": "replace"}, {"ip": "192.0.2.1"}]}}
     renamed = {"metadata": {"labels": {"app.kubernetes.io/name": "postgres"}}}
 
     def is_refused(pod: str, body: dict[str, Any]) -> bool:
