@@ -42,10 +42,12 @@ set --
 if [ -n "$values" ]; then set -- /proc/[0-9]*/environ /proc/[0-9]*/cmdline; fi
 found=$(search "$@")
 unread=$(printf '%s\n' "$found" | sed -n 's/^grep: \(\/proc\/[0-9]*\/[a-z]*\): .*/\1/p')
-# A process that is just ending is still listed and cannot be read any more; it has a second to be gone.
+# A process that is just ending is still listed and cannot be read any more; it has a second to be gone. One that has
+# ended (Z) and that its parent has not asked for has neither environment nor arguments any more.
 if [ -n "$unread" ]; then sleep 1; fi
 closed=''; for file in $unread; do
-    if [ -d "${file%/*}" ] && ! cat "$file" > /dev/null 2>&1; then closed="$closed ${file#/proc/}"; fi; done
+    if [ -d "${file%/*}" ] && ! grep -q '^State:.[ZX]' "${file%/*}/status" 2>/dev/null \
+            && ! cat "$file" > /dev/null 2>&1; then closed="$closed ${file#/proc/}"; fi; done
 leaks=''; for file in $(printf '%s\n' "$found" | grep '^/proc/'); do
     leaks="$leaks $(sed 's/ .*//' "${file%/*}/comm" 2> /dev/null || echo ended):${file##*/}"; done
 read=$(($# - $(printf '%s\n' $unread | grep -c .)))

@@ -63,6 +63,15 @@ def test_it_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
     assert facts.read > 0
 
 
+def test_a_process_that_has_ended_and_that_nobody_asked_for_has_no_secret(secrets: Path) -> None:
+    # The kernel refuses to show its environment, for ever: a drill's kill can leave one in a container.
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert "State:\tZ" in Path(f"/proc/{ended.pid}/status").read_text()
+        facts = parse_facts(answer(probe_script([str(secrets)])))
+    assert not [entry for entry in facts.closed if entry.startswith(f"{ended.pid}/")]
+
+
 def test_without_a_secret_nothing_is_looked_for(whole: str) -> None:
     facts = parse_facts(whole)
     assert (facts.secret_values, facts.read, facts.leaks, facts.closed) == (0, 0, (), ())
