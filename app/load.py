@@ -26,13 +26,14 @@ from time import monotonic
 import psycopg
 from psycopg.errors import UndefinedTable
 
-from app.db import history, indexing, log_partitions, schema, statistics
+from app.db import history, indexing, schema, statistics
 from app.db import release as releases
 from app.db.connection import Connection, is_members_fault
 from app.db.generate import generate
+from app.db.maintenance import tend_alone
 from app.db.primary import until_replicas_follow, writable
 from app.deadline import Deadline
-from app.errors import AppError, ReleaseError, SettingsError
+from app.errors import AppError, ClockError, ReleaseError, SettingsError
 from app.logs import configure
 from app.settings import Settings, from_environment
 
@@ -133,11 +134,25 @@ async def prepare(connection: Connection, settings: Settings, started: float) ->
         applied = await schema.migrate(connection)
     for migration in applied:
         _say("migration applied", started, version=migration.version, name=migration.name)
-    log = settings.search_log
-    tended = await log_partitions.tend(connection, keep_months=log.keep_months, retired=log.retired)
+    return await _tend_to_log(connection, settings, started) or bool(applied)
+
+
+async def _tend_to_log(connection: Connection, settings: Settings, started: float) -> bool:
+    """Make and retire partitions of the search log, unless an instance does; return whether anything was done.
+
+    Where the clocks disagree nothing is, and the load goes on: the release does not depend on what time it is.
+    """
+    try:
+        tended = await tend_alone(connection, settings.search_log)
+    except ClockError as error:
+        _LOG.warning("the search log is not tended to: %s", error)
+        return False
+    if tended is None:
+        _say("the search log is tended to by an instance of the service", started)
+        return False
     if tended.changed:
         _say("partitions of the search log", started, made=list(tended.made), retired=list(tended.retired))
-    return bool(applied) or tended.changed
+    return tended.changed
 
 
 async def _finish(connection: Connection, started: float) -> bool:

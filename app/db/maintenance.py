@@ -3,7 +3,8 @@
 Which one it is, an advisory lock of the primary says. It belongs to a session, so there is one holder at most on a
 server, and it is free as soon as that session is gone. The holder keeps its session only as long as the server answers
 it, and is the primary; so after a failover the lock is taken anew on the new one. On the old one the work may still
-go on for a moment: there it changes only what the failover undoes.
+go on for a moment: there it changes only what the failover undoes. A load does the work, once, where nobody has the
+lock; where an instance has it, that one does.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from app.db.abandon import within
 from app.db.connection import Connection, connect
 from app.db.log_partitions import Tended, tend
+from app.db.pool import Budget
 from app.db.router import Router
 from app.errors import AppError, ClockError
 from app.metrics import Metrics
@@ -31,6 +33,9 @@ _LOG = logging.getLogger("app.db.maintenance")
 
 LOCK = 7_264_310_510
 """The advisory lock of who does it; the number means nothing but must stay what it is."""
+
+_TAKE = f"SELECT pg_try_advisory_lock({LOCK})"
+_GIVE_UP = f"SELECT pg_advisory_unlock({LOCK})"
 
 _TRY_SECONDS = 15.0
 """How often an instance that does not do it asks whether anybody does, or at the interval if that is shorter."""
@@ -100,44 +105,40 @@ class Maintenance:
 
         Any failure ends it, and with the session the lock: the next one to try may be an instance that has more luck.
         """
-        await self._router.budget.take()
+        session = await _Session.open(address, self._postgres, self._router.budget)
         try:
-            opened = connect(
-                address, self._postgres, application="hms-maintenance", statement_timeout_seconds=_WORK_SECONDS
-            )
-            connection = await within(_ANSWER_SECONDS, opened)
-            try:
-                if await _ask(connection, f"SELECT pg_try_advisory_lock({LOCK})"):
-                    await self._lead(connection, address)
-            finally:
-                self._metrics.maintenance_leads.set(0)
-                if connection.pgconn.transaction_status != TransactionStatus.ACTIVE:
-                    await connection.close()  # else who still waits for its answer closes it
+            if await session.ask(_TAKE):
+                await self._lead(session, address)
         finally:
-            self._router.budget.give_back()
+            self._metrics.maintenance_leads.set(0)
+            await session.leave()
 
-    async def _lead(self, connection: Connection, address: Address) -> None:
+    async def _lead(self, session: "_Session", address: Address) -> None:
         self._metrics.maintenance_leads.set(1)
         _LOG.info("maintenance is done by this instance", extra={"fields": {"member": str(address)}})
         next_run = monotonic()
         while True:
-            if await _ask(connection, "SELECT pg_is_in_recovery()"):
+            if await session.ask("SELECT pg_is_in_recovery()"):
                 return
             if (primary := self._router.primary) is not None and primary.address != address:
                 return
             if monotonic() >= next_run:
-                next_run = monotonic() + self._interval_seconds
-                await self._tend(connection, address)
+                began = monotonic()
+                # Where nothing was ever loaded, the load that comes leaves the first partitions to this instance.
+                next_run = began + (self._interval_seconds if await self._tend(session, address) else _WATCH_SECONDS)
             await asyncio.sleep(max(0.0, min(_WATCH_SECONDS, next_run - monotonic())))
 
-    async def _tend(self, connection: Connection, address: Address) -> None:
+    async def _tend(self, session: "_Session", address: Address) -> bool:
+        """Do the work; return whether there was anything to work on."""
         began = monotonic()
         try:
-            work = _alone(connection, self._work(connection), seconds=_WORK_SECONDS)
+            work = session.alone(_tend_by_clocks(session.connection, self._search_log), seconds=_WORK_SECONDS)
             tended = await self._while_primary(address, work)
         except (psycopg.Error, AppError, OSError, TimeoutError):
             self._metrics.maintenance_runs.labels("failed").inc()
             raise
+        if tended is None:
+            return False
         self._metrics.maintenance_runs.labels("done").inc()
         self._metrics.maintenance_done_at.set(time())
         self._metrics.search_log_partitions.labels("made").inc(len(tended.made))
@@ -145,6 +146,7 @@ class Maintenance:
         fields = {"made": list(tended.made), _RETIRED[self._search_log.retired]: list(tended.retired)}
         level = logging.INFO if tended.changed else logging.DEBUG
         _LOG.log(level, "search log tended to", extra={"fields": {**fields, "seconds": round(monotonic() - began, 3)}})
+        return True
 
     async def _while_primary(self, address: Address, work: Coroutine[None, None, T]) -> T:
         """Do `work`, which may take minutes, for as long as probes of the server are answered, and it is the primary.
@@ -172,14 +174,88 @@ class Maintenance:
                 seen = monotonic()
             await asyncio.sleep(_LOST_SECONDS)
 
-    async def _work(self, connection: Connection) -> Tended:
-        row = await (await connection.execute("SELECT now(), to_regclass('search_logs') IS NOT NULL")).fetchone()
-        assert row is not None
-        now, exists = row
-        if not exists:  # nothing was ever loaded; the load makes the table, and the first partitions
-            return Tended(made=(), retired=())
-        check_clocks(server=now, own=datetime.now(UTC))
-        return await tend(connection, keep_months=self._search_log.keep_months, retired=self._search_log.retired)
+
+class _Session:
+    """A connection with a place in the budget, which it keeps until it is closed.
+
+    Also where that is later than its user has left: on a server that hangs, what is given up ends in the background.
+    """
+
+    def __init__(self, connection: Connection, budget: Budget) -> None:
+        self.connection = connection
+        self._budget = budget
+        self._has_place = True
+
+    @classmethod
+    async def open(cls, address: Address, postgres: PostgresSettings, budget: Budget) -> "_Session":
+        """Open one within `_ANSWER_SECONDS`."""
+        await budget.take()
+        opening = asyncio.ensure_future(
+            connect(address, postgres, application="hms-maintenance", statement_timeout_seconds=_WORK_SECONDS)
+        )
+        opening.add_done_callback(lambda done: budget.give_back() if done.cancelled() or done.exception() else None)
+        return cls(await within(_ANSWER_SECONDS, opening), budget)
+
+    async def ask(self, query: str) -> bool:
+        """Return the one value that a query gives at once."""
+
+        async def asked() -> bool:
+            row = await (await self.connection.execute(query.encode())).fetchone()
+            return row is not None and bool(row[0])
+
+        return await self.alone(asked(), seconds=_ANSWER_SECONDS)
+
+    async def alone(self, work: Coroutine[None, None, T], *, seconds: float) -> T:
+        """Do `work` within `seconds`; if it fails or is given up, it closes the connection itself, at its end."""
+
+        async def closing() -> T:
+            try:
+                return await work
+            except BaseException:
+                await self._close()
+                raise
+
+        return await within(seconds, closing())
+
+    async def leave(self) -> None:
+        """Close the connection, unless work that was given up still waits for its answer: then that closes it."""
+        if self.connection.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self.connection.close()
+        finally:
+            if self._has_place:
+                self._has_place = False
+                self._budget.give_back()
+
+
+async def tend_alone(connection: Connection, search_log: SearchLogSettings) -> Tended | None:
+    """Do the work once, for who is no instance; return None if an instance has the lock and so does it.
+
+    Such an instance is not waited for, because it keeps the lock for as long as it lives. The connection is in
+    autocommit. Raises `ClockError` and `psycopg.Error`.
+    """
+    row = await (await connection.execute(_TAKE.encode())).fetchone()
+    if row != (True,):
+        return None
+    try:
+        return await _tend_by_clocks(connection, search_log)
+    finally:
+        if not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            await connection.execute(_GIVE_UP.encode())
+
+
+async def _tend_by_clocks(connection: Connection, search_log: SearchLogSettings) -> Tended | None:
+    """Tend to the partitions if both clocks agree; return None if nothing was ever loaded: a load makes the table."""
+    row = await (await connection.execute("SELECT now(), to_regclass('search_logs') IS NOT NULL")).fetchone()
+    assert row is not None
+    now, exists = row
+    if not exists:
+        return None
+    check_clocks(server=now, own=datetime.now(UTC))
+    return await tend(connection, keep_months=search_log.keep_months, retired=search_log.retired)
 
 
 def check_clocks(*, server: datetime, own: datetime) -> None:
@@ -190,24 +266,3 @@ def check_clocks(*, server: datetime, own: datetime) -> None:
             f"the server's clock says {server.astimezone(UTC):%Y-%m-%d %H:%M} UTC and this machine's "
             f"{own.astimezone(UTC):%Y-%m-%d %H:%M}: {_MOST_APART} apart are allowed; mend the one that is wrong"
         )
-
-
-async def _ask(connection: Connection, query: str) -> bool:
-    async def ask() -> bool:
-        row = await (await connection.execute(query.encode())).fetchone()
-        return row is not None and bool(row[0])
-
-    return await _alone(connection, ask(), seconds=_ANSWER_SECONDS)
-
-
-async def _alone(connection: Connection, work: Coroutine[None, None, T], *, seconds: float) -> T:
-    """Do `work` within `seconds`; if it fails or is given up, it closes the connection itself, at its end."""
-
-    async def closing() -> T:
-        try:
-            return await work
-        except BaseException:
-            await connection.close()
-            raise
-
-    return await within(seconds, closing())
