@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
+from tests.app.releases import small, store_and_switch
 
 pytestmark = pytest.mark.fault
 
@@ -132,6 +134,92 @@ def test_a_replica_that_hangs_costs_a_wait_and_no_failure(both: Service, replica
             replica.thaw()
         until_seen(both, replica, "replica")
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_primary_that_hangs_costs_reads_a_wait_and_writes_an_answer_within_their_deadline(
+    both: Service, postgres: Postgres, replica: Postgres, database_environment: dict[str, str]
+) -> None:
+    hosts = f"{postgres.address},{replica.address}"
+    impatient = {**database_environment, "HMS_POSTGRES_HOSTS": hosts, "HMS_REQUEST_TIMEOUT_SECONDS": "3"}
+    known = str(postgres.value(CATEGORIES)).split()
+    with (
+        Service(**impatient) as short,
+        traffic(look_up(both)) as reads,
+        traffic(lambda n: both.put_bookmark("hung", known[n]), threads=2) as writes,
+    ):
+        until_seen(short.until_ready(), postgres, "primary")
+        eventually(lambda: len(reads) > 20 and len(writes) > 20)
+        postgres.freeze()
+        try:
+            given_up = short.put_bookmark("given-up", "E11")  # it is sent to who is still taken for the primary
+            until_seen(both, postgres, "down")
+            before = len(reads)
+            eventually(lambda: len(reads) > before + 50)
+            refused = short.put_bookmark("given-up", "E11")  # and this one finds none
+            assert both.get("/api/v1/health/ready").status_code == 200
+        finally:
+            postgres.thaw()
+        until_seen(both, postgres, "primary")
+        before = len(writes)
+        eventually(lambda: len(writes) > before + 20)
+        eventually(lambda: short.put_bookmark("given-up", "E11").status_code in {200, 201})
+    for answer in (given_up, refused):
+        assert answer.status_code in {503, 504}
+        assert answer.elapsed.total_seconds() < 2 * 3
+    assert {answer.status_code for answer in reads} == {200}
+    assert {answer.status_code for answer in writes} <= {200, 201}  # their deadline of 30 s outlasted the fault
+    assert {answer.json()["code"] for answer in writes} <= set(both.bookmarks("hung"))
+
+
+@pytest.fixture
+def movable() -> Iterator[tuple[Postgres, Postgres]]:
+    """Yield a primary of our own, and a replica without which it acknowledges nothing: one that may be promoted."""
+    old = Postgres()
+    try:
+        old.create("hms")
+        store_and_switch(old, "hms", small("only", "cholera", "typhoid"))
+        new = Postgres(replica_of=old)
+        try:
+            old.configure(synchronous_standby_names="*")
+            eventually(lambda: old.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1)
+            yield old, new
+        finally:
+            new.remove()
+    finally:
+        old.remove()
+
+
+@pytest.mark.parametrize("old_lives_on", [False, True], ids=["the old one dies first", "the old one lives on"])
+def test_no_acknowledged_bookmark_is_lost_when_the_primary_moves_in_the_middle(
+    movable: tuple[Postgres, Postgres], password_file: Path, *, old_lives_on: bool
+) -> None:
+    old, new = movable
+    environment = {
+        "HMS_POSTGRES_HOSTS": f"{old.address},{new.address}",
+        "HMS_POSTGRES_PASSWORD_FILE": str(password_file),
+        "HMS_POSTGRES_CA_FILE": str(old.ca_file),
+    }
+    with Service(**environment) as service:
+        until_seen(service.until_ready(), old, "primary")
+        until_seen(service, new, "replica")
+        with traffic(lambda n: service.put_bookmark(f"ledger-{n}", "A00")) as answers:
+            eventually(lambda: len(answers) > 50)
+            if not old_lives_on:
+                old.kill()
+            # Else there are two for a while: what the old one is still sent waits there for a standby that has left.
+            new.promote()
+            old.demote()
+            until_seen(service, new, "primary")
+            until_seen(service, old, "replica")
+            before = len(answers)
+            eventually(lambda: len(answers) > before + 50)
+        assert {answer.status_code for answer in answers} <= {200, 201}  # latency, and no error: 30 s are allowed
+        acknowledged = {answer.json()["user"] for answer in answers}
+        assert len(acknowledged) == len(answers)
+        assert service.bookmarks("ledger-0") == ["A00"]
+        with new.connect() as connection:
+            kept = {str(user) for (user,) in connection.execute("SELECT user_name FROM bookmarks").fetchall()}
+        assert acknowledged <= kept
 
 
 def test_without_any_member_reads_fail_as_unavailable_and_readiness_says_so(
