@@ -1,12 +1,16 @@
 """Where reads go, and what they see: real members, one of which does not hear of what the other one commits."""
 
 import asyncio
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from app.db.connection import Connection
@@ -111,33 +115,111 @@ def test_a_position_that_nobody_has_come_to_is_read_where_writes_go(both: Servic
     assert refused.json()["errors"][0]["field"] == "HMS-Read-After"
 
 
+SESSIONS = "SELECT client_port FROM pg_stat_activity WHERE application_name LIKE 'hms-%' AND client_port > 0"
+
+
+@contextmanager
+def counting(service: Service, *servers: Postgres) -> Iterator[list[int]]:
+    """Count, until the end of the block, the sessions that a service has: sockets of its own that a server knows.
+
+    Neither side alone will do: a session ends at the server later than its client has left, a socket may be a request
+    to cancel, and a server that hangs cannot be asked; of that one, the sessions count that it had before.
+    """
+    counted: list[int] = []
+    known: dict[int, set[int]] = {server.port: set() for server in servers}
+    done = threading.Event()
+
+    def know(server: Postgres) -> None:
+        with suppress(psycopg.OperationalError), server.connect() as connection:
+            while not done.wait(0.01):
+                rows = connection.execute(SESSIONS).fetchall()
+                known[server.port] = {int(str(port)) for (port,) in rows}
+
+    def count() -> None:
+        while not done.wait(0.01):
+            at_servers = {(local, port) for port, locals_ in known.items() for local in locals_}
+            counted.append(len(at_servers & sockets(service.process.pid)))
+
+    with ThreadPoolExecutor(len(servers) + 1) as watchers:
+        watching = [*(watchers.submit(know, server) for server in servers), watchers.submit(count)]
+        try:
+            yield counted
+        finally:
+            done.set()
+        for each in watching:
+            each.result()
+
+
+def sockets(pid: int) -> set[tuple[int, int]]:
+    """List the established connections of a process by their ports: its own, and the other one's."""
+    held = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            held.add(os.readlink(file))
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    established = [row for row in rows if row[3] == "01" and f"socket:[{row[9]}]" in held]
+    return {(int(row[1].rpartition(":")[2], 16), int(row[2].rpartition(":")[2], 16)) for row in established}
+
+
+def ask(service: Service, number: int) -> int:
+    answer = service.get(CODE) if number % 2 else service.put_bookmark(f"many-{number % 8}", "A00")
+    return answer.status_code
+
+
 def test_all_connections_of_an_instance_stay_within_its_budget(
     both: Service, empty_postgres: Postgres, replica: Postgres
 ) -> None:
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hms-app' AND datname = 'routing'"
-    most = 0
-    done = threading.Event()
-
-    def ask(number: int) -> int:
-        answer = both.get(CODE) if number % 2 else both.put_bookmark(f"many-{number % 8}", "A00")
-        return answer.status_code
-
-    def watch() -> None:
-        nonlocal most
-        with empty_postgres.connect() as primary, replica.connect() as other:
-            while not done.wait(0.01):
-                counts = [connection.execute(count).fetchone() for connection in (primary, other)]
-                most = max(most, sum(int(str(row[0])) for row in counts if row is not None))
-
-    with ThreadPoolExecutor(1) as watcher, ThreadPoolExecutor(24) as clients:
-        watching = watcher.submit(watch)
-        statuses = set(clients.map(ask, range(160)))
-        done.set()
-        watching.result()
+    with counting(both, empty_postgres, replica) as counted, ThreadPoolExecutor(24) as clients:
+        statuses = set(clients.map(partial(ask, both), range(160)))
     assert statuses <= {200, 201}
-    assert 0 < most <= CONNECTIONS
+    assert 0 < max(counted) <= CONNECTIONS
     limit = both.metric('hms_app_postgres_budget{state="limit"}')
     assert limit == CONNECTIONS - WATCHERS
+
+
+LOCKED = """
+SELECT count(*) FROM pg_locks WHERE relation = 'icd10_codes'::regclass AND mode = 'AccessExclusiveLock' AND granted
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("fail", "come_back"), [(Postgres.kill, Postgres.start), (Postgres.freeze, Postgres.thaw)])
+def test_by_default_they_are_50_in_all_and_no_more_when_a_member_fails_under_load(
+    empty_postgres: Postgres,
+    replica: Postgres,
+    database_environment: dict[str, str],
+    fail: Callable[[Postgres], None],
+    come_back: Callable[[Postgres], None],
+) -> None:
+    environment = {
+        **database_environment,
+        "HMS_POSTGRES_HOSTS": f"{empty_postgres.address},{replica.address}",
+        "HMS_POSTGRES_DATABASE": DATABASE,
+        "HMS_POSTGRES_POOL_SIZE": "50",  # so that one member alone would be given more than all of them may have
+    }
+    clients = 96
+    with (
+        Service(**environment) as service,
+        counting(service, empty_postgres, replica) as counted,
+        ThreadPoolExecutor(clients) as pool,
+        empty_postgres.connect(DATABASE) as blocker,
+    ):
+        until_seen(service.until_ready(), replica, "replica")
+        with blocker.transaction():
+            # Nobody is answered, neither here nor, once that replays it, at the replica: each needs a connection.
+            blocker.execute("LOCK TABLE icd10_codes IN ACCESS EXCLUSIVE MODE")
+            eventually(lambda: replica.value(LOCKED, database=DATABASE) == 1)
+            asked = [pool.submit(ask, service, number) for number in range(clients)]
+            eventually(lambda: service.metric('hms_app_postgres_budget{state="taken"}') == 50 - WATCHERS)
+            eventually(lambda: len(counted) > 0 and counted[-1] >= 50 - WATCHERS)
+            fail(replica)
+            until_seen(service, replica, "down")
+            before = len(counted)
+            eventually(lambda: len(counted) > before + 200)
+        assert {answer.result() for answer in asked} <= {200, 201}
+        come_back(replica)
+        until_seen(service, replica, "replica")
+    assert 50 - WATCHERS <= max(counted) <= 50
 
 
 class Fake:
