@@ -30,6 +30,9 @@ from app.limits import KEY_TIERS, Tier
 from app.logs import configure
 from app.settings import Settings, from_environment
 
+_MOST_DAYS = 36_500
+"""Of a key that expires: a century, long before the end of what a date can say."""
+
 _PAGE = 1000
 _ATTEMPT_SECONDS = 30.0
 
@@ -92,7 +95,7 @@ _COMMANDS = {"make": _make, "keep": _keep, "list": _list, "revoke": _revoke}
 
 
 def _put(key: str, wanted: argparse.Namespace) -> Callable[[Connection], Awaitable[ApiKey]]:
-    expires_at = datetime.now(UTC) + timedelta(days=wanted.days) if wanted.days else None
+    expires_at = datetime.now(UTC) + timedelta(days=wanted.days) if wanted.days is not None else None
     return lambda connection: api_keys.put(
         connection, digest=digest_of(key), name=wanted.name, tier=Tier(wanted.tier), expires_at=expires_at
     )
@@ -111,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("--name", required=True, type=_name)
         command.add_argument("--tier", required=True, choices=[tier.value for tier in KEY_TIERS])
-        command.add_argument("--days", type=int, default=0, help="until it expires; without, it does not")
+        command.add_argument("--days", type=_days, help="until it expires; without, it does not")
         if name == "keep":
             command.add_argument("--key-file", required=True, type=Path)
     commands.add_parser("list", help="list the keys")
@@ -123,6 +126,13 @@ def _name(text: str) -> str:
     if not 1 <= len(text) <= LONGEST_NAME:
         raise argparse.ArgumentTypeError(f"has {len(text)} characters, 1 to {LONGEST_NAME} are allowed")
     return text
+
+
+def _days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_DAYS)) else 0
+    if not 1 <= days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of days from 1 to {_MOST_DAYS:,}")
+    return days
 
 
 def main(arguments: list[str] | None = None) -> int:

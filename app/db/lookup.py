@@ -10,7 +10,7 @@ from app.db.connection import Connection
 # Ancestors and children begin like the code's category: that range leaves one partition, a list of codes leaves all.
 _FAMILY = sql.SQL("code >= %(category)s AND code < %(behind)s")
 
-# Every part of a code that is a code itself is an ancestor of it: `tests/app/test_lookup.py` says so of all of them.
+# Every part of a code that is a code itself is an ancestor of it: `tests/app/test_search.py` says so of all of them.
 _DETAIL = sql.SQL("""
 SELECT c.release, c.code, c.title, c.kind, c.billable, c.chapter, chapters.title, c.block, blocks.title,
     c.parent, c.synonyms, c.notes::text,

@@ -137,6 +137,15 @@ def test_the_command_makes_lists_and_revokes(
     assert run_keys(database_environment, "revoke", "0" * 16).wait() == 1
 
 
+@pytest.mark.parametrize("days", ["-1", "0", "36501", "9" * 30, "1.5", "soon"])
+def test_a_key_that_would_expire_before_it_is_made_or_never_is_refused(
+    database_environment: dict[str, str], days: str
+) -> None:
+    refused = run_keys(database_environment, "make", "--name", "n", "--tier", "premium", f"--days={days}")
+    assert refused.wait() == 2
+    assert f"argument --days: '{days}' must be a whole number of days from 1 to 36,500" in refused.output
+
+
 class Database:
     """A database of keys that can be away, and counts how often it is asked."""
 
@@ -179,7 +188,30 @@ def test_many_who_show_one_key_at_once_ask_once() -> None:
     asyncio.run(story())
 
 
-def test_a_key_expires_at_its_time_though_it_is_remembered() -> None:
+def test_a_key_expires_at_its_time_though_it_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ring, "FRESH_SECONDS", 60.0)  # all that time the database is not asked again
+
+    async def story() -> None:
+        database = Database()
+        ring = KeyRing(database.find)
+        assert await ring.identify(database.add(expires_at=datetime.now(UTC)), Deadline(seconds=60)) is None
+        expires_at = datetime.now(UTC) + timedelta(seconds=1)
+        key = database.add(expires_at=expires_at)
+        good = 0
+        asked_at = datetime.now(UTC)
+        while await ring.identify(key, Deadline(seconds=60)) is not None:
+            assert asked_at < expires_at
+            good += 1
+            await asyncio.sleep(0.01)
+            asked_at = datetime.now(UTC)
+        assert datetime.now(UTC) >= expires_at
+        assert good > 0
+        assert database.asked == 2  # once for each key
+
+    asyncio.run(story())
+
+
+def test_a_key_is_good_before_the_moment_at_which_it_expires_and_not_in_it() -> None:
     now = datetime.now(UTC)
     key = ApiKey("i", "n", Tier.PREMIUM, now, now + timedelta(seconds=1), None)
     assert key.is_good(now)

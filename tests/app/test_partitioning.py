@@ -10,13 +10,47 @@ from app.db.partitioning import PARTITIONS, partition_of
 from app.errors import OutOfRangeError
 from hms.bench.servers import Postgres
 
+RANGES = [
+    ("A", "C", "icd10_codes_a_b"),
+    ("C", "E", "icd10_codes_c_d"),
+    ("E", "F", "icd10_codes_e"),
+    ("F", "G", "icd10_codes_f"),
+    ("G", "H", "icd10_codes_g"),
+    ("H", "I", "icd10_codes_h"),
+    ("I", "J", "icd10_codes_i"),
+    ("J", "K", "icd10_codes_j"),
+    ("K", "L", "icd10_codes_k"),
+    ("L", "M", "icd10_codes_l"),
+    ("M", "N", "icd10_codes_m"),
+    ("N", "O", "icd10_codes_n"),
+    ("O", "P", "icd10_codes_o"),
+    ("P", "Q", "icd10_codes_p"),
+    ("Q", "R", "icd10_codes_q"),
+    ("R", "S", "icd10_codes_r"),
+    ("S", "U", "icd10_codes_s_t"),
+    ("U", "Z", "icd10_codes_u_y"),
+    ("Z", "[", "icd10_codes_z"),
+]
+"""Each lower bound and the upper one, which is not in it: 20 bounds in all."""
 
-def test_there_are_nineteen_without_a_gap_from_a_to_z() -> None:
+BOUNDS = """
+SELECT relname::text, pg_get_expr(relpartbound, pg_class.oid) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE inhparent = 'icd10_codes'::regclass ORDER BY relname
+"""
+
+
+def test_there_are_nineteen_by_the_ranges_of_the_chapters() -> None:
+    assert [(partition.lower, partition.upper, partition.table) for partition in PARTITIONS] == RANGES
     assert len(PARTITIONS) == 19
-    assert PARTITIONS[0].lower == "A"
-    assert PARTITIONS[-1].upper == "["
+    assert len({bound for lower, upper, _ in RANGES for bound in (lower, upper)}) == 20
     assert all(left.upper == right.lower for left, right in pairwise(PARTITIONS))
-    assert len({partition.table for partition in PARTITIONS}) == 19
+
+
+def test_postgres_has_these_and_no_default(postgres: Postgres) -> None:
+    with postgres.connect() as connection:
+        assert connection.execute(BOUNDS.encode()).fetchall() == [
+            (table, f"FOR VALUES FROM ('{lower}') TO ('{upper}')") for lower, upper, table in RANGES
+        ]
 
 
 @given(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), st.text("0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ", max_size=7))

@@ -1,10 +1,11 @@
 import threading
 
+from app.db import statistics
 from app.db.release import Release
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
-from tests.app.releases import small, store_and_switch
+from tests.app.releases import on_server, small, store_and_switch
 
 
 def test_the_chapters_of_the_current_release_are_counted(service: Service, release: Release) -> None:
@@ -24,14 +25,17 @@ def test_the_chapters_of_the_current_release_are_counted(service: Service, relea
 
 
 def refresh(server: Postgres) -> None:
-    with server.connect("counted") as connection:
-        connection.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY icd10_chapter_statistics")
+    assert on_server(server, "counted", statistics.refresh)
 
 
 def test_who_reads_while_they_are_refreshed_does_not_wait(empty_postgres: Postgres) -> None:
     empty_postgres.create("counted")
     store_and_switch(empty_postgres, "counted", small("first", "Cholera"))
     counts = "SELECT string_agg(release || codes, ' ' ORDER BY release) FROM icd10_chapter_statistics"
+    with empty_postgres.connect("counted") as connection:  # a release that nobody has counted yet, and that has nothing
+        connection.execute(
+            "INSERT INTO icd10_releases (name, title, digest, codes, active) VALUES ('empty', '', '', 1, false)"
+        )
     with empty_postgres.connect("counted") as blocker, blocker.transaction():
         # The refresh reads the codes, for which it waits here in the middle, holding all its own locks.
         blocker.execute("LOCK TABLE icd10_codes_z IN ACCESS EXCLUSIVE MODE")
