@@ -8,7 +8,9 @@ others queue behind: they wait for it for `_LOCK_SECONDS` at most, step back, an
 
 Nothing is remembered outside the catalogue: what is missing or invalid there is built, so that a builder that was
 killed anywhere is resumed by the next one. Each index is partial on active rows, so that the history of releases costs
-a search nothing; the history itself is read by the primary key, (release, code).
+a search nothing; the history itself is read by the primary key, (release, code). The indexes of the vocabulary,
+`icd10_words`, the trigram index among them, are not here: `app.db.schema` makes them with the table, in the transaction
+before whose commit nobody sees it, so that there is no write which a plain `CREATE INDEX` could block.
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE query ~ 'INDEX +CONCURRENTLY .* ON +"{}"' AND wait_event_type = 'Lock'
 """
 BUILDERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hms-load'"
+LOGGED = re.compile(r"\[(\d+)\] LOG:  (?:statement|execute [^:]+): (.*)")
 INVALID = """
 SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE NOT indisvalid
 """
@@ -81,12 +83,15 @@ def test_who_writes_does_not_queue_behind_a_builder_that_waits_for_somebody_else
     empty_postgres: Postgres, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="app.db.indexing")
+    with empty_postgres.connect(database) as connection:
+        connection.execute(f"ALTER DATABASE {database} SET log_statement = 'all'".encode())
     builder = threading.Thread(target=build, args=(empty_postgres, database, TITLES))
     # One holds the table, as an export does; the builder tries for its lock and steps back, again and again.
     with writing(empty_postgres, database, "icd10_codes"):
         builder.start()
         eventually(lambda: caplog.messages.count("others use the table, once more") >= 2)
         with empty_postgres.connect(database) as other:
+            other.execute("SET lock_timeout = '10s'")  # behind a builder that waits without a bound they would for ever
             for n in range(50):
                 other.execute("UPDATE icd10_codes SET title = %s WHERE code = 'A01'", (f"Typhoid {n}",))
         assert empty_postgres.value(INVALID, database=database) is None
@@ -94,6 +99,30 @@ def test_who_writes_does_not_queue_behind_a_builder_that_waits_for_somebody_else
     builder.join()
     assert empty_postgres.value(INVALID, database=database) is None
     assert empty_postgres.value(ATTACHED.format(TITLES.name), database=database) == len(PARTITIONS)
+    # A write waits behind the builder for no longer than the builder itself waits; 50 ms are promised.
+    limits = lock_timeouts_ms(empty_postgres.log)
+    assert len(limits) >= 2 + 1 + len(PARTITIONS)  # two tries in vain, the parent's index, and each that is attached
+    assert all(limit is not None and limit < 50 for limit in limits)
+
+
+def lock_timeouts_ms(log: list[str]) -> list[int | None]:
+    """Return how long each statement of a log that makes or attaches an index may wait for its lock; None: for ever.
+
+    But for `CONCURRENTLY`, whose lock keeps no writer out.
+    """
+    limits: dict[str, int] = {}
+    found: list[int | None] = []
+    for line in log:
+        if (logged := LOGGED.search(line)) is None:
+            continue
+        pid, text = logged.groups()
+        if text.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            limits.pop(pid, None)
+        elif (limit := re.match(r"SET LOCAL lock_timeout = '(\d+)ms'", text)) is not None:
+            limits[pid] = int(limit[1])
+        elif re.match(r"(CREATE|ALTER) .*INDEX", text) and "CONCURRENTLY" not in text:
+            found.append(limits.get(pid))
+    return found
 
 
 def test_while_it_builds_no_lock_on_a_table_keeps_writers_out(empty_postgres: Postgres, database: str) -> None:
