@@ -5,11 +5,13 @@ parameters unknown to the planner where they are unknown in production.
 """
 
 import ast
+import importlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from psycopg import AsyncConnection, conninfo
@@ -50,12 +52,41 @@ def statements() -> dict[str, str]:
     for path in sorted(Path(next(iter(app.db.__path__))).glob("*.py")):
         if path.stem in NOT_ASKED_BY_REQUESTS:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                text = node.value
-                if _BEGINS.match(text) and _TABLES.search(text):
-                    found[f"{path.stem}:{node.lineno}"] = text
+        module = importlib.import_module(f"{app.db.__name__}.{path.stem}")
+        for line, text in _texts(ast.parse(path.read_text()), module):
+            if _BEGINS.match(text) and _TABLES.search(text):
+                found[f"{path.stem}:{line}"] = text
     return found
+
+
+def _texts(tree: ast.Module, module: ModuleType) -> Iterator[tuple[int, str]]:
+    """Yield each text that a module writes, with its line; not by itself what is a part of an f-string.
+
+    An f-string is given with the values that the module's names have, and with `{}` for what is known only later.
+    """
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    inside = {part for node in joined for part in ast.walk(node) if part is not node}
+    names = {part.id for part in inside if isinstance(part, ast.Name)}
+    parts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and {target.id for target in node.targets if isinstance(target, ast.Name)} & names
+    }
+    for node in ast.walk(tree):
+        if node in inside or node in parts:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield node.lineno, "".join(_part(part, module) for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def _part(part: ast.expr, module: ModuleType) -> str:
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    value = part.value if isinstance(part, ast.FormattedValue) else part
+    return str(getattr(module, value.id, "{}")) if isinstance(value, ast.Name) else "{}"
 
 
 def is_text_of(template: str, query: str) -> bool:

@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
 
-from app.db import api_keys, bookmarks, export, lookup, search_log, statistics
+from app.db import api_keys, bookmarks, epoch, export, history, lookup, schema, search_log, statistics
 from app.db.connection import Connection
 from app.db.corrections import corrections
 from app.db.cursor import Position
 from app.db.indexing import INDEXES
 from app.db.partitioning import PARTITIONS
 from app.db.query import Filters, Query
+from app.db.release import Release
 from app.db.search import search
 from app.limits import Tier
 from hms.bench.servers import Postgres
 from tests.app.plans import is_text_of, plans, statements
+from tests.app.releases import on_server
 
 RELEASE = "icd-10-cm-2026-04"
 ALL = frozenset(partition.table for partition in PARTITIONS)
@@ -32,15 +34,26 @@ class Case:
     work: Callable[[Connection], Awaitable[object]]
     indexes: frozenset[str]
     tables: frozenset[str]
+    database: str
 
 
 SMALL = frozenset({"icd10_releases", "icd10_groups", "icd10_chapter_statistics"})
 """Tables of a few hundred rows at most for each release: of a few pages, any plan is as good as another."""
 
 
-def case(work: Callable[[Connection], Awaitable[object]], *, indexes: str, tables: str | frozenset[str]) -> Case:
+HISTORY = "plans_history"
+"""A database with four releases of all codes: of one or two, the planner reads the tables from end to end for one."""
+
+
+def case(
+    work: Callable[[Connection], Awaitable[object]],
+    *,
+    indexes: str,
+    tables: str | frozenset[str],
+    database: str = "hms",
+) -> Case:
     named = frozenset(tables.split()) if isinstance(tables, str) else tables
-    return Case(work=work, indexes=frozenset(indexes.split()), tables=named)
+    return Case(work=work, indexes=frozenset(indexes.split()), tables=named, database=database)
 
 
 A_SEARCH = search_log.Search(
@@ -73,6 +86,7 @@ CASES = {
         indexes="icd10_codes_pkey",
         tables="icd10_codes_e icd10_codes_z",
     ),
+    "which release is current": case(epoch.look, indexes="", tables=""),
     "releases": case(lookup.releases, indexes="", tables=""),
     "search by code": case(
         lambda c: search(c, Query.parse("S72"), limit=20), indexes="icd10_codes_active", tables="icd10_codes_s_t"
@@ -100,6 +114,18 @@ CASES = {
         lambda c: search(c, Query.parse("encounter"), limit=20, start=Position(step="others", after="S00")),
         indexes="icd10_codes_active",
         tables="icd10_codes_s_t",
+    ),
+    "search by code in an old release": case(
+        lambda c: search(c, Query.parse("S72"), Filters(release=RELEASE), limit=20),
+        indexes="icd10_codes_pkey",
+        tables="icd10_codes_s_t",
+        database=HISTORY,
+    ),
+    "search by words in an old release": case(
+        lambda c: search(c, Query.parse("heart failure"), Filters(release=RELEASE), limit=20),
+        indexes="icd10_codes_pkey",
+        tables=ALL,
+        database=HISTORY,
     ),
     "corrections": case(
         lambda c: corrections(c, Query.parse("hart falure"), found=False),
@@ -168,19 +194,37 @@ def many_bookmarks(postgres: Postgres) -> Iterator[None]:
         connection.execute("DELETE FROM bookmarks WHERE user_name LIKE 'plans%'")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def four_releases(postgres: Postgres, release: Release) -> None:
+    """Store the release, and again under other names."""
+    postgres.create(HISTORY)
+
+    async def work(connection: Connection) -> None:
+        async with connection.transaction():
+            await schema.migrate(connection)
+        for name in (RELEASE, "second", "third", "fourth"):
+            await history.store(connection, replace(release, name=name))
+
+    on_server(postgres, HISTORY, work)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_statement_touches_the_indexes_and_the_partitions_that_it_should(postgres: Postgres, name: str) -> None:
     wanted = CASES[name]
     if name == "list bookmarks":
         asyncio.run(plans(postgres, CASES["keep a bookmark"].work))
-    seen = asyncio.run(plans(postgres, wanted.work))[-1]
+    seen = asyncio.run(plans(postgres, wanted.work, database=wanted.database))[-1]
     assert seen.tables - SMALL == wanted.tables
     assert {index for index in seen.indexes if not index.startswith(tuple(SMALL))} == wanted.indexes
     assert not seen.scanned - SMALL, f"read from end to end: {sorted(seen.scanned)}\n{seen.query}"
 
 
 def test_every_statement_that_a_request_makes_has_a_case(postgres: Postgres) -> None:
-    asked = [plan.query for wanted in CASES.values() for plan in asyncio.run(plans(postgres, wanted.work))]
+    asked = [
+        plan.query
+        for wanted in CASES.values()
+        for plan in asyncio.run(plans(postgres, wanted.work, database=wanted.database))
+    ]
     unseen = [where for where, text in statements().items() if not any(is_text_of(text, query) for query in asked)]
     assert unseen == [], "add a case to CASES for each"
 
