@@ -7,7 +7,7 @@ Patroni's own.
 """
 
 import asyncio
-import contextlib
+import socket
 import struct
 import time
 from collections.abc import Awaitable
@@ -20,27 +20,25 @@ HEDGE_SHARE = 0.25
 
 async def http_answers(host: str, port: int, path: str) -> bool:
     """Tell whether a server says anything at all, be it that it is not well; `OSError` where it cannot."""
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        return (await reader.read(1)) == b"H"
-    finally:
-        _drop(writer)
+    return await _first_byte(host, port, f"GET {path} HTTP/1.0\r\n\r\n".encode()) == b"H"
 
 
 async def postgres_answers(host: str, port: int) -> bool:
     """Tell whether a postmaster answers an SSLRequest; `OSError` where it cannot."""
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(SSL_REQUEST)
-        return await reader.read(1) in {b"S", b"N"}
-    finally:
-        _drop(writer)
+    return await _first_byte(host, port, SSL_REQUEST) in {b"S", b"N"}
 
 
-def _drop(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        writer.transport.abort()
+async def _first_byte(host: str, port: int, question: bytes) -> bytes:
+    """Return the first byte of an answer, from an IP address; empty if the other closes without one.
+
+    On a bare socket: with a stream around it, ten times a second, this was most of what a witness costs at rest.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (host, port))
+        await loop.sock_sendall(connection, question)
+        return await loop.sock_recv(connection, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,11 @@ async def probe(host: str, patroni_port: int, postgres_port: int, patience_secon
     first = asyncio.ensure_future(_answers(http_answers(host, patroni_port, "/liveness")))
     both = {first}
     try:
-        done, _ = await asyncio.wait(both, timeout=patience_seconds * HEDGE_SHARE)
+        done, waiting = await asyncio.wait(both, timeout=patience_seconds * HEDGE_SHARE)
         if not (done and first.result()):
-            both.add(asyncio.ensure_future(_answers(postgres_answers(host, postgres_port))))
-        waiting = {task for task in both if not task.done()}
+            second = asyncio.ensure_future(_answers(postgres_answers(host, postgres_port)))
+            both.add(second)
+            waiting.add(second)
         while waiting and not (first.done() and first.result()):
             left = patience_seconds - (time.monotonic() - began)
             done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
@@ -73,9 +72,9 @@ async def probe(host: str, patroni_port: int, postgres_port: int, patience_secon
         answered = any(task.done() and task.result() for task in both)
         patroni = first.done() and first.result()
     finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+        unended = [task for task in both if task.cancel()]
+        if unended:
+            await asyncio.gather(*unended, return_exceptions=True)
     # Who was not running when an answer came, or when its patience ended, knows nothing of the other.
     late = time.monotonic() - began > patience_seconds * 1.5
     return Probe(answered, late, patroni)

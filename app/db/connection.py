@@ -24,6 +24,10 @@ _MOVED_SQLSTATES = frozenset(
     }
 )
 
+_MOST_PREPARED = 256
+"""Statements that a connection keeps planned: the five of a search for each chapter, today's and an old release, and
+what else there is. By psycopg's 100 searches with filters would be planned again and again."""
+
 _CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: on a replica, a conflict with what it replays."""
 
@@ -83,7 +87,9 @@ async def open_at(address: Address, text: str) -> Connection:
         raise psycopg.OperationalError(f"{address}: {error}") from error
     names, addresses = ",".join([address.host] * len(found)), ",".join(found)
     where = conninfo.make_conninfo(text, host=names, hostaddr=addresses)
-    return await AsyncConnection.connect(where, autocommit=True, prepare_threshold=0)
+    connection = await AsyncConnection.connect(where, autocommit=True, prepare_threshold=0)
+    connection.prepared_max = _MOST_PREPARED
+    return connection
 
 
 def is_members_fault(error: psycopg.Error) -> bool:

@@ -32,19 +32,21 @@ _KEPT = 4
 
 # `%` by the trigram index; what may have no correction at all is not looked for.
 _SIMILAR = """
-SELECT asked.place,
-    (SELECT true FROM icd10_words WHERE word = asked.word),
-    coalesce(
-        (SELECT true FROM icd10_words WHERE word >= asked.word AND word < asked.behind LIMIT 1),
-        (SELECT true FROM icd10_words
-         WHERE stem = coalesce((ts_lexize('english_stem', asked.word))[1], asked.word) LIMIT 1)
-    ),
-    near.word, near.codes
+SELECT asked.place, known.begun, near.word, near.codes
 FROM unnest(%(places)s::int[], %(words)s::text[], %(behind)s::text[]) AS asked (place, word, behind)
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM icd10_words WHERE word = asked.word) AS whole,
+        EXISTS (SELECT FROM icd10_words WHERE word >= asked.word AND word < asked.behind)
+        OR EXISTS (
+            SELECT FROM icd10_words WHERE stem = coalesce((ts_lexize('english_stem', asked.word))[1], asked.word)
+        ) AS begun
+    OFFSET 0
+) AS known
 LEFT JOIN LATERAL (
     SELECT word, codes FROM icd10_words WHERE word %% asked.word
     ORDER BY similarity(word, asked.word) DESC, codes DESC, word LIMIT %(candidates)s
 ) AS near ON true
+WHERE NOT known.whole AND NOT (known.begun AND %(found)s)
 """
 
 
@@ -82,13 +84,13 @@ async def corrections(connection: Connection, query: Query, *, found: bool) -> l
             "words": list(asked.values()),
             "behind": [successor(word) for word in asked.values()],
             "candidates": _CANDIDATES,
+            "found": found,
         },
     )
     rows = await cursor.fetchall()
-    choices = _choices(query, [row for row in rows if not row[1] and not row[2]])
-    if not found:
-        begun = _choices(query, [row for row in rows if not row[1] and row[2]])
-        choices |= {place: [Candidate(query.words[place], 0, 0), *kept] for place, kept in begun.items()}
+    choices = _choices(query, [row for row in rows if not row[1]])
+    begun = _choices(query, [row for row in rows if row[1]])
+    choices |= {place: [Candidate(query.words[place], 0, 0), *kept] for place, kept in begun.items()}
     likely = (corrected for corrected in _combined(query, choices) if corrected.words != query.words)
     return list(islice(likely, min(MOST_TRIED, _WORDS_TRIED // len(query.words))))
 
@@ -109,7 +111,7 @@ def _most_distance(word: str) -> int:
 def _choices(query: Query, rows: list[TupleRow]) -> dict[int, list[Candidate]]:
     """Return the best candidates by place; a place without a candidate has an empty list."""
     choices: dict[int, list[Candidate]] = {}
-    for place, _, _, near, codes in rows:
+    for place, _, near, codes in rows:
         kept = choices.setdefault(place, [])
         word = query.words[place]
         if near is None or near == word:

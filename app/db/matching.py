@@ -1,4 +1,7 @@
-"""The statements of a search: by code, and by words in two ways, each with the filters that it needs and no more.
+"""The statements of a search: by code, and by words in two ways.
+
+A filter is a parameter wherever no index depends on it, also where it lets everything pass. So there are few
+statements, each connection has them planned before long, and planning, which costs more than a search, is over.
 
 Up to `MOST_RANKED` hits by words are ranked, all of them. Beyond that ranking means little and costs much (20,000
 codes say `fracture`): then the categories are ranked, 1,918 at most, and the other codes follow in the order of the
@@ -27,7 +30,8 @@ _WALKED = 600
 
 _BY_CODE = sql.SQL("""
 SELECT code, title, billable, chapter, release FROM {table}
-WHERE {scope} AND code >= %(prefix)s AND code < %(behind)s AND (length(code), code) > (%(length)s, %(after)s)
+WHERE {scope} AND {narrowed} AND code >= %(prefix)s AND code < %(behind)s
+    AND (length(code), code) > (%(length)s, %(after)s)
 ORDER BY length(code), code LIMIT %(limit)s
 """)
 
@@ -64,7 +68,7 @@ _RANKED = sql.SQL("""
 WITH asked AS MATERIALIZED ({asked}),
 candidates AS MATERIALIZED (
     SELECT code, title, billable, chapter, kind, search FROM {table}
-    WHERE {scope} AND NOT {broad} AND search @@ (SELECT words FROM asked) LIMIT {most} + 1
+    WHERE {scope} AND {narrowed} AND NOT {broad} AND search @@ (SELECT words FROM asked) LIMIT {most} + 1
 )
 SELECT counted.hits, {release} AS release, page.* FROM (
     SELECT CASE WHEN {broad} THEN {most} + 1 ELSE count(*) END AS hits FROM candidates
@@ -75,12 +79,18 @@ LEFT JOIN LATERAL (
 ) AS page ON true ORDER BY page.place
 """)
 
-_BROAD = sql.SQL("EXISTS (SELECT FROM icd10_words WHERE word = %(word)s AND codes > {most})")
+_BROAD = sql.SQL("EXISTS (SELECT FROM icd10_words WHERE word = %(broad)s AND codes > {most})").format(
+    most=sql.Literal(MOST_RANKED)
+)
+
+# As arrays and ranges, of which the planner assumes that most rows pass: by equality it would assume that few do.
+_NARROWED = sql.SQL("""billable = ANY (%(billable)s::bool[])
+    AND NOT (code >= %(beyond)s AND code < %(behind_beyond)s) AND code <> ALL (%(without)s::text[])""")
 
 _CATEGORIES = sql.SQL("""
 WITH asked AS MATERIALIZED ({asked})
 SELECT code, title, billable, chapter, release FROM {table}
-WHERE {scope} AND kind = 'category' AND search @@ (SELECT words FROM asked)
+WHERE {scope} AND {narrowed} AND kind = 'category' AND search @@ (SELECT words FROM asked)
 ORDER BY {best_first} OFFSET %(offset)s LIMIT %(limit)s
 """)
 
@@ -89,7 +99,7 @@ _WALK = sql.SQL("""
 WITH asked AS MATERIALIZED ({asked}),
 walked AS MATERIALIZED (
     SELECT code, title, billable, chapter, release, search, kind FROM {table}
-    WHERE {scope} AND code > %(after)s ORDER BY code LIMIT {most}
+    WHERE {scope} AND {narrowed} AND code > %(after)s ORDER BY code LIMIT {most}
 )
 SELECT code, title, billable, chapter, release FROM walked
 WHERE kind <> 'category' AND search @@ (SELECT words FROM asked) ORDER BY code LIMIT %(limit)s
@@ -105,7 +115,7 @@ SELECT * FROM ({partitions}) AS hits LIMIT %(limit)s
 _OTHERS_OF_PARTITION = sql.SQL("""
     (SELECT * FROM (
         SELECT code, title, billable, chapter, release FROM {table}
-        WHERE {scope} AND %(after)s < {behind} AND code > %(after)s
+        WHERE {scope} AND {narrowed} AND %(after)s < {behind} AND code > %(after)s
             AND kind <> 'category' AND search @@ (SELECT words FROM asked) OFFSET 0
     ) AS found ORDER BY code LIMIT %(limit)s)
 """)
@@ -113,17 +123,10 @@ _OTHERS_OF_PARTITION = sql.SQL("""
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the text of a statement depends on; values are its parameters.
-
-    There are some hundred shapes and five statements of each, so each is put together once and kept.
-    """
+    """What the text of a statement depends on. Each text is put together once and kept."""
 
     chapter: int | None
-    billable: bool | None
     current: bool
-    beyond: bool
-    without: bool
-    one_word: bool
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
@@ -140,29 +143,20 @@ class _Shape:
         return sql.Identifier("icd10_codes" if self.chapter is None else self.partitions[0].table)
 
     @property
-    def broad(self) -> sql.Composable:
-        """Return whether it is known that more codes are hit than are ranked; only of what nothing narrows."""
-        narrowed = self.chapter is not None or self.billable is not None or self.without or not self.current
-        return _BROAD.format(most=sql.Literal(MOST_RANKED)) if self.one_word and not narrowed else sql.SQL("false")
+    def scope(self) -> sql.SQL:
+        """Return what chooses the index."""
+        release = "active" if self.current else "release = %(release)s"
+        return sql.SQL(release if self.chapter is None else f"{release} AND chapter = %(chapter)s")
 
     @property
-    def scope(self) -> sql.Composed:
-        """Return the conditions of every statement: the release, then what the filters demand."""
-        conditions = ["active" if self.current else "release = %(release)s"]
-        if self.chapter is not None:
-            conditions.append("chapter = %(chapter)s")
-        if self.billable is not None:
-            conditions.append("billable" if self.billable else "NOT billable")
-        if self.beyond:
-            conditions.append("NOT (code >= %(beyond)s AND code < %(behind_beyond)s)")
-        if self.without:
-            conditions.append("code <> ALL(%(without)s::text[])")
-        return sql.SQL(" AND ").join(sql.SQL(condition) for condition in conditions)
+    def broad(self) -> sql.Composable:
+        """Return whether it is known that more codes are hit than are ranked; only of what nothing narrows."""
+        return _BROAD if self.chapter is None and self.current else sql.SQL("false")
 
 
 @cache
 def _by_code(shape: _Shape) -> bytes:
-    return _BY_CODE.format(table=shape.table, scope=shape.scope).as_bytes()
+    return _BY_CODE.format(table=shape.table, scope=shape.scope, narrowed=_NARROWED).as_bytes()
 
 
 @cache
@@ -172,6 +166,7 @@ def _ranked(shape: _Shape) -> bytes:
         asked=_ASKED,
         table=shape.table,
         scope=shape.scope,
+        narrowed=_NARROWED,
         broad=shape.broad,
         release=sql.SQL(release),
         most=sql.Literal(MOST_RANKED),
@@ -181,19 +176,26 @@ def _ranked(shape: _Shape) -> bytes:
 
 @cache
 def _categories(shape: _Shape) -> bytes:
-    return _CATEGORIES.format(asked=_ASKED, table=shape.table, scope=shape.scope, best_first=_BEST_FIRST).as_bytes()
+    return _CATEGORIES.format(
+        asked=_ASKED, table=shape.table, scope=shape.scope, narrowed=_NARROWED, best_first=_BEST_FIRST
+    ).as_bytes()
 
 
 @cache
 def _walk(shape: _Shape) -> bytes:
-    return _WALK.format(asked=_ASKED, table=shape.table, scope=shape.scope, most=sql.Literal(_WALKED)).as_bytes()
+    return _WALK.format(
+        asked=_ASKED, table=shape.table, scope=shape.scope, narrowed=_NARROWED, most=sql.Literal(_WALKED)
+    ).as_bytes()
 
 
 @cache
 def _others(shape: _Shape) -> bytes:
     partitions = sql.SQL(" UNION ALL ").join(
         _OTHERS_OF_PARTITION.format(
-            table=sql.Identifier(partition.table), scope=shape.scope, behind=sql.Literal(partition.upper)
+            table=sql.Identifier(partition.table),
+            scope=shape.scope,
+            narrowed=_NARROWED,
+            behind=sql.Literal(partition.upper),
         )
         for partition in shape.partitions
     )
@@ -216,24 +218,19 @@ class Matching:
         without: tuple[str, ...] = (),
     ) -> None:
         self._connection = connection
-        self._shape = _Shape(
-            chapter=filters.chapter,
-            billable=filters.billable,
-            current=filters.release is None,
-            beyond=beyond is not None,
-            without=bool(without),
-            one_word=len(query.words) == 1,
-        )
+        self._shape = _Shape(chapter=filters.chapter, current=filters.release is None)
+        narrowed = filters.billable is not None or without
         self._parameters: dict[str, object] = {
             "words": list(query.words),
-            "word": query.words[0] if query.words else None,
+            "broad": query.words[0] if len(query.words) == 1 and not narrowed else None,
             "ends": [":*" if may_be_begun else "" for may_be_begun in query.begun],
             "titled": [":*A" if may_be_begun else ":A" for may_be_begun in query.begun],
             "release": filters.release,
             "chapter": filters.chapter,
+            "billable": [True, False] if filters.billable is None else [filters.billable],
             "without": list(without),
-            "beyond": beyond,
-            "behind_beyond": successor(beyond) if beyond else None,
+            "beyond": beyond or "",  # no code lies between two empty texts
+            "behind_beyond": successor(beyond) if beyond else "",
         }
 
     async def by_code(self, prefix: str, *, after: str, limit: int) -> list[TupleRow]:
