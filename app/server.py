@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from app import tracing
 from app.api.requests import Service
-from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, ROUTES
+from app.api.routes import EXCEPTION_HANDLERS, FREE_PATHS, KEYLESS_PATHS, ROUTES
 from app.connections import bounded
 from app.db import api_keys
 from app.db.maintenance import Maintenance
@@ -29,6 +29,7 @@ from app.middleware.observe import Observe
 from app.middleware.rate_limiter import Local, RateLimit, Shared
 from app.middleware.security_headers import SecurityHeaders
 from app.middleware.timeouts import Timeouts
+from app.middleware.wrong_keys import WrongKeys
 from app.resources import Monitor
 from app.services.cache import Cache
 from app.services.collector import RedisCollector
@@ -74,7 +75,7 @@ class Application:
         )
         starlette = Starlette(routes=ROUTES, exception_handlers=EXCEPTION_HANDLERS, lifespan=self._lifespan)
         ring = KeyRing(lambda digest, deadline: router.read(lambda c: api_keys.find(c, digest), deadline, fresh=True))
-        local = Local(protection.instances)
+        local, wrong_keys = Local(protection.instances), WrongKeys()
         app: ASGIApp = RefuseUnknownKeys(starlette)
         if protection.limits is not None:
             app = RateLimit(
@@ -82,10 +83,13 @@ class Application:
             )
         app = Authenticate(
             app,
+            metrics=metrics,
             ring=ring,
+            wrong_keys=wrong_keys,
             admin_key_file=protection.admin_key_file,
             trusted_proxies=protection.trusted_proxies,
             free=FREE_PATHS,
+            keyless=KEYLESS_PATHS,
         )
         timed = Timeouts(app, metrics=metrics, timeouts=settings.timeouts)
         concurrency = Concurrency(timed, metrics=metrics, most=protection.max_concurrency, free=FREE_PATHS)
@@ -98,7 +102,7 @@ class Application:
             slots=concurrency.slots,
             enterprise=enterprise,
             oldest_request_seconds=lambda: concurrency.oldest_seconds,
-            stores={"api keys": ring, "limits": local},
+            stores={"api keys": ring, "limits": local, "wrong keys": wrong_keys},
             connections_limit=protection.max_connections,
         )
         metrics.registry.register(self.monitor)

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.requests import json_response, service_of
+from app.api.requests import json_response, only, service_of
 from app.api.shapes import Health
 from app.openapi import Answer, document, operation
 
@@ -46,9 +46,10 @@ async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-@operation(tag="operation", answers={200: Answer(dict[str, Any])}, free=True)
+@operation(tag="operation", answers={200: Answer(dict[str, Any])})
 async def openapi(request: Request) -> Response:
     """Give this description of the routes, OpenAPI 3.1."""
+    only(request)
     return json_response(_description(request.app))
 
 

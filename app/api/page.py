@@ -32,7 +32,7 @@ _HEADERS = {
 }
 
 
-@operation(tag="page", answers={200: Answer(str, "text/html; charset=utf-8")}, free=True)
+@operation(tag="page", answers={200: Answer(str, "text/html; charset=utf-8")})
 async def get_page(request: Request) -> Response:
     """Give the page for people: a field that searches as one types."""
     del request

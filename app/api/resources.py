@@ -9,7 +9,7 @@ from app.middleware.concurrency import Slots
 from app.openapi import Answer, operation
 
 
-@operation(tag="health", key="admin", free=True, answers={200: Answer(Resources)}, problems={400, 401, 403})
+@operation(tag="health", key="admin", free=True, answers={200: Answer(Resources)}, problems={400, 401, 403, 429})
 async def get_resources(request: Request) -> Response:
     """Say what this instance uses, and of how much."""
     as_admin(request)

@@ -49,16 +49,12 @@ ROUTES = (
 )
 
 FREE_PATHS = frozenset(
-    {
-        "/",
-        "/api/v1/health/live",
-        "/api/v1/health/ready",
-        "/api/v1/health/resources",
-        "/api/v1/openapi.json",
-        "/metrics",
-    }
+    {"/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health/resources", "/metrics"},
 )
-"""What has slots of its own and no limit: it must answer when nothing else does."""
+"""What has slots of its own and no limit: it must answer when nothing else does. Nothing else is among them."""
+
+KEYLESS_PATHS = FREE_PATHS - {"/api/v1/health/resources"}
+"""What answers everybody, whatever key is shown."""
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -127,6 +127,8 @@ class _Shape:
 
     chapter: int | None
     current: bool
+    headings: bool
+    """Whether only what is not billable is asked for: it has indexes of its own."""
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
@@ -143,15 +145,17 @@ class _Shape:
         return sql.Identifier("icd10_codes" if self.chapter is None else self.partitions[0].table)
 
     @property
-    def scope(self) -> sql.SQL:
+    def scope(self) -> sql.Composed:
         """Return what chooses the index."""
-        release = "active" if self.current else "release = %(release)s"
-        return sql.SQL(release if self.chapter is None else f"{release} AND chapter = %(chapter)s")
+        release = sql.SQL("active" if self.current else "release = %(release)s")
+        chapter = sql.SQL("" if self.chapter is None else " AND chapter = %(chapter)s")
+        return release + chapter + sql.SQL(" AND NOT billable" if self.headings else "")
 
     @property
     def broad(self) -> sql.Composable:
         """Return whether it is known that more codes are hit than are ranked; only of what nothing narrows."""
-        return _BROAD if self.chapter is None and self.current else sql.SQL("false")
+        everything = self.chapter is None and self.current and not self.headings
+        return _BROAD if everything else sql.SQL("false")
 
 
 @cache
@@ -218,7 +222,9 @@ class Matching:
         without: tuple[str, ...] = (),
     ) -> None:
         self._connection = connection
-        self._shape = _Shape(chapter=filters.chapter, current=filters.release is None)
+        self._shape = _Shape(
+            chapter=filters.chapter, current=filters.release is None, headings=filters.billable is False
+        )
         narrowed = filters.billable is not None or without
         self._parameters: dict[str, object] = {
             "words": list(query.words),

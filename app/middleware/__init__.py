@@ -9,6 +9,7 @@
 | `concurrency` | gives the request a slot | 503 |
 | `timeouts` | ends it at its deadline, or when its client has left | 504 |
 | `authenticate` | finds out who asks | 401, behind the limits |
+| `wrong_keys` | counts the keys of an address that open nothing | 429 |
 | `rate_limiter` | counts it against its client's limits | 429 |
 
 What is cheap and needs nobody else comes first: a flood is turned away before it costs a call to Redis or Postgres.

@@ -4,7 +4,8 @@ Invariants:
 - A key that is revoked opens nothing `FRESH_SECONDS` later, on no instance; one that expires, at once.
 - While the database does not answer, a key that was good lately goes on being good, `STALE_SECONDS` at most.
 - Nothing that clients do makes the ring grow beyond `_MOST_KEYS`, or ask the database more than `_MOST_LOOKUPS` times
-  at once: made-up keys are remembered, too, and in the same bounds.
+  at once: made-up keys are remembered, too, and in the same bounds. How many of them one address may have looked up
+  is bounded before they come here (`app.middleware.wrong_keys`).
 """
 
 import asyncio
@@ -67,6 +68,11 @@ class KeyRing:
         if kept.key is None or not kept.key.is_good():
             return None
         return kept.key
+
+    def knows(self, shown: str) -> bool:
+        """Say whether `shown` was a good key lately, so that the database need not answer for it now."""
+        kept = self._kept.get(digest_of(shown)) if has_form(shown) else None
+        return kept is not None and kept.key is not None and monotonic() - kept.read_at < STALE_SECONDS
 
     def clean_up(self) -> int:
         """Forget what was not confirmed for so long that it serves no more; return how many."""

@@ -92,7 +92,9 @@ CASES = {
         lambda c: search(c, Query.parse("S72"), limit=20), indexes="icd10_codes_active", tables="icd10_codes_s_t"
     ),
     "search by words": case(
-        lambda c: search(c, Query.parse("heart failure"), limit=20), indexes="icd10_codes_search", tables=ALL
+        lambda c: search(c, Query.parse("heart failure"), limit=20),
+        indexes="icd10_codes_search icd10_words_pkey",
+        tables=ALL | {"icd10_words"},
     ),
     "search by words in a chapter": case(
         lambda c: search(c, Query.parse("heart failure"), Filters(chapter=9), limit=20),
