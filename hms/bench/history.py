@@ -1,8 +1,9 @@
-"""What a history of releases costs: its bytes, and making another one of them current."""
+"""What a history of releases costs: its bytes, a search in one of them, and making another one current."""
 
 import json
 import sys
 
+from hms.bench import searches
 from hms.bench.figure import Figure, figure_of
 from hms.bench.place import Place, Say
 from hms.bench.processes import Process
@@ -21,8 +22,12 @@ _WAL_BYTES = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
 
 
 def measure(place: Place, say: Say) -> tuple[Figure, ...]:
-    """Store some releases more, and switch to one of them and back."""
-    return (*_size(place, say), *_switch(place, say))
+    """Store some releases more, search in one of them, and switch to one of them and back."""
+    return (
+        *_size(place, say),
+        *searches.measure_old(place, say, str(place.postgres.value(_LAST))),
+        *_switch(place, say),
+    )
 
 
 def _size(place: Place, say: Say) -> tuple[Figure, ...]:

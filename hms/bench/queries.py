@@ -63,6 +63,34 @@ def pairs_and_slips(vocabulary: Sequence[str], count: int, *, seed: int) -> tupl
     return tuple(queries)
 
 
+def longest(
+    titles: Sequence[str], vocabulary: Sequence[str], count: int, *, most_words: int, seed: int
+) -> tuple[str, ...]:
+    """Return `count` queries of `most_words` words, of four kinds in turn, each as costly as its kind can be.
+
+    The first words of a long title; the commonest of the vocabulary, which is sorted by that; their first two letters;
+    words with two letters swapped.
+    """
+    choose = random.Random(seed)  # noqa: S311 - no secret
+    common = vocabulary[: len(vocabulary) // 40]
+    misspelt = [text for text in pairs_and_slips(vocabulary, 1000, seed=seed) if " " not in text]
+    short = sorted({word[:_SHORTEST_TYPED] for word in common})
+    long = [words for title in titles if len(words := _WORD.findall(title.lower())) >= most_words]
+    queries: list[str] = []
+    while len(queries) < count:
+        match len(queries) % 4:
+            case 0:
+                words = choose.choice(long)[:most_words]
+            case 1:
+                words = choose.sample(common, most_words)
+            case 2:
+                words = choose.sample(short, most_words)
+            case _:
+                words = choose.sample(misspelt, most_words)
+        queries.append(" ".join(words))
+    return tuple(queries)
+
+
 def beginnings(vocabulary: Sequence[str]) -> tuple[str, ...]:
     """Return every text of two letters and more that is typed on the way to a word, the shortest first."""
     texts = {word[:length] for word in vocabulary for length in range(_SHORTEST_TYPED, len(word) + 1)}

@@ -1,19 +1,23 @@
-"""What a search costs in Postgres alone: of every word there is, of what is typed, narrowed, misspelt, turned over."""
+"""What a search costs in Postgres alone.
+
+Of every word there is, of codes, of what is typed, narrowed, misspelt, long, turned over, and in an old release.
+"""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import LiteralString
 
 from app.db.connection import Connection, connect
 from app.db.cursor import START, Position
 from app.db.partitioning import CHAPTERS
-from app.db.query import EVERYTHING, Filters, Query
-from app.db.search import search
+from app.db.query import EVERYTHING, MOST_WORDS, Filters, Query
+from app.db.search import MOST_HITS, search
 from app.settings import from_environment
 from hms.bench.figure import Figure, Raw, figure_of
 from hms.bench.place import Place, Say
-from hms.bench.queries import beginnings, pairs_and_slips
+from hms.bench.queries import beginnings, longest, pairs_and_slips
 from hms.statistics import distribution, statistic_of
 
 BOUND_MS = 10.0
@@ -21,9 +25,14 @@ BOUND_MS = 10.0
 _HITS = 20
 _ROUND_TRIPS = 1000
 _PAIRS_AND_SLIPS = 1000
+_LONG = 500
 _BROAD = 100
 _TURNED = 5
 _SEED = 20261123
+
+_WORDS: LiteralString = "SELECT word FROM icd10_words ORDER BY codes DESC, word"
+_CATEGORIES: LiteralString = "SELECT code FROM icd10_codes WHERE active AND kind = 'category' ORDER BY code"
+_TITLES: LiteralString = "SELECT title FROM icd10_codes WHERE active ORDER BY length(title) DESC, code LIMIT 1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class _Search:
     text: str
     filters: Filters = EVERYTHING
     correct: bool = True
+    hits: int = _HITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +57,24 @@ class _Family:
 
 def measure(place: Place, say: Say) -> tuple[Figure, ...]:
     """Search for families of texts, one search after the other."""
-    return asyncio.run(_measure(place, say))
+    return asyncio.run(_measure(place, say, old_release=None))
 
 
-async def _measure(place: Place, say: Say) -> tuple[Figure, ...]:
+def measure_old(place: Place, say: Say, release: str) -> tuple[Figure, ...]:
+    """Search in `release`, which is stored and is not the current one."""
+    return asyncio.run(_measure(place, say, old_release=release))
+
+
+async def _measure(place: Place, say: Say, *, old_release: str | None) -> tuple[Figure, ...]:
     settings = from_environment(place.environment).postgres
     async with await connect(
         settings.hosts[0], settings, application="hms-bench", statement_timeout_seconds=600
     ) as connection:
-        rows = await (await connection.execute("SELECT word FROM icd10_words ORDER BY codes DESC, word")).fetchall()
-        words = [str(word) for (word,) in rows]
-        families = tuple(_families(words))
+        words, codes = await _column(connection, _WORDS), await _column(connection, _CATEGORIES)
+        titles = await _column(connection, _TITLES)
+        families = tuple(
+            _families(words, codes, titles) if old_release is None else _old_families(words, codes, old_release)
+        )
         for family in families:
             for each in family.searches[:: max(1, len(family.searches) // 100)]:
                 await _times_ms(connection, each, pages=family.pages)  # warms both sides
@@ -76,16 +93,20 @@ async def _measure(place: Place, say: Say) -> tuple[Figure, ...]:
                     statistic="p99",
                     unit="ms",
                     promised=("<", BOUND_MS),
-                    how=f"{family.how}; pages of {_HITS} hits over one connection with nothing else at work, from the "
-                    "first statement to the last row",
+                    how=f"{family.how}; pages of {family.searches[0].hits} hits over one connection with nothing else "
+                    "at work, from the first statement to the last row",
                     raw=raw,
                 )
             )
     return tuple(figures)
 
 
-def _families(words: list[str]) -> Iterator[_Family]:
-    """Yield what is searched for, from the words of the release, the commonest first."""
+async def _column(connection: Connection, query: LiteralString) -> list[str]:
+    return [str(value) for (value,) in await (await connection.execute(query)).fetchall()]
+
+
+def _families(words: list[str], codes: list[str], titles: list[str]) -> Iterator[_Family]:
+    """Yield what is searched for, from the words of the release, the commonest first, its categories and titles."""
     broad = words[:_BROAD]
     typed = beginnings(words)
     others = pairs_and_slips(words, _PAIRS_AND_SLIPS, seed=_SEED)
@@ -121,6 +142,33 @@ def _families(words: list[str]) -> Iterator[_Family]:
         tuple(_Search(text) for text in others),
         f"{len(others)} queries: two of the commonest words; words with two letters swapped",
     )
+    yield _Family(
+        "search-by-code",
+        tuple(_Search(code) for code in beginnings(codes)),
+        "every category by its code, and the beginnings of two letters",
+    )
+    yield _Family(
+        "search-of-long-texts",
+        tuple(
+            _Search(text, hits=MOST_HITS) for text in longest(titles, words, _LONG, most_words=MOST_WORDS, seed=_SEED)
+        ),
+        f"{_LONG} queries of {MOST_WORDS} words, the most that there may be: of the longest titles; the commonest; "
+        "beginnings of two letters; misspelt ones",
+    )
+
+
+def _old_families(words: list[str], codes: list[str], release: str) -> Iterator[_Family]:
+    asked = Filters(release=release)
+    yield _Family(
+        "search-in-an-old-release",
+        tuple(_Search(word, asked) for word in words[: _BROAD * 10]),
+        f"the {_BROAD * 10} words that the most codes have, in a release that is not the current one",
+    )
+    yield _Family(
+        "search-by-code-in-an-old-release",
+        tuple(_Search(code, asked) for code in beginnings(codes)),
+        "every category by its code and the beginnings of two letters, in a release that is not the current one",
+    )
 
 
 async def _times_ms(connection: Connection, each: _Search, *, pages: int) -> list[float]:
@@ -129,7 +177,7 @@ async def _times_ms(connection: Connection, each: _Search, *, pages: int) -> lis
     times: list[float] = []
     while len(times) < pages:
         began = time.monotonic()
-        page = await search(connection, query, each.filters, limit=_HITS, start=start, correct=each.correct)
+        page = await search(connection, query, each.filters, limit=each.hits, start=start, correct=each.correct)
         times.append((time.monotonic() - began) * 1000)
         following: Position | None = page.next
         if following is None:
