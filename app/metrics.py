@@ -48,8 +48,8 @@ class Metrics:
         )
         self.limited = Counter(
             "hms_app_requests_limited",
-            "Requests refused because their client used up a limit: burst, minute or hour; or because its address showed "
-            "too many keys that open nothing (keys).",
+            "Requests refused because their client used up a limit: burst, minute or hour; or because its address "
+            "showed too many keys that open nothing (keys).",
             ("tier", "limit"),
             registry=self.registry,
         )

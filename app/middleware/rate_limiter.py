@@ -3,7 +3,8 @@
 Invariant: with N allowed, N pass, however many instances are asked at once: the decision is one script on one key,
 which Redis runs alone, on its own clock. Without Redis, each instance lets its share of every limit through, so the
 service is neither open nor closed; a decision costs the time that a call to Redis may take, at most.
-A primary of Redis that dies takes with it the counts that no replica had; so many requests more may pass.
+A primary of Redis that dies takes with it the counts that no replica had; so many requests more may pass. A full one
+may evict a client's counts (they have a time to live): then its limits are whole again.
 """
 
 import asyncio

@@ -15,7 +15,8 @@ _LOG = logging.getLogger("app.services.memory")
 HIGH = 0.80
 LOW = 0.70
 POLICY = "volatile-lru"
-"""What the service needs: tags and limits have no time to live and must never be evicted."""
+"""What the service needs: tags have no time to live and must never be evicted. Answers, locks and the counts of limits
+have one and may be: a client whose counts are gone begins with whole limits (docs/decisions/rate-limits.md)."""
 
 _INTERVAL_SECONDS = 2.0
 _TIMEOUT_SECONDS = 0.5
@@ -105,7 +106,7 @@ class MemoryWatch:
             else:
                 _LOG.info("redis memory is below %d %% again", LOW * 100, extra={"fields": fields})
         if usage.policy != POLICY and (before is None or before.policy != usage.policy):
-            message = "redis evicts by %s, which can lose tags and limits; set maxmemory-policy %s"
+            message = "redis evicts by %s, which can lose tags or, once full, keep nothing new; set maxmemory-policy %s"
             _LOG.warning(message, usage.policy, POLICY, extra={"fields": fields})
 
 

@@ -54,6 +54,8 @@ def test_beyond_the_limit_and_a_short_queue_requests_are_refused_and_health_is_n
             assert {answer.headers["retry-after"] for answer in refused} == {"1"}
             assert {answer.json()["type"] for answer in refused} == {"urn:hms:problem:overloaded"}
             assert service.metric("hms_app_requests_refused_total") == 10
+            for path in ("/", "/api/v1/openapi.json"):  # no slot is kept for these
+                assert service.get(path).status_code == 503
             assert service.get("/api/v1/health/ready").status_code == 200
         assert all(answer.result().status_code in KEPT for answer in running)
         assert service.get("/api/v1/codes/E11").status_code == 200

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.routes import KEYLESS_PATHS
 from app.api_keys import new_key
 from app.middleware.authenticate import client_address
 from hms.bench.processes import eventually
@@ -108,10 +109,15 @@ def test_a_refusal_says_which_limit_and_when_to_come_again(three: list[Service])
 
 
 def test_health_and_metrics_are_not_limited(three: list[Service]) -> None:
-    for path in ("/api/v1/health/live", "/api/v1/health/ready", "/metrics", "/api/v1/openapi.json"):
+    for path in sorted(KEYLESS_PATHS):
         answers = [three[0].client.get(path, headers={"x-forwarded-for": "192.0.2.4"}) for _ in range(70)]
         assert {answer.status_code for answer in answers} == {200}
         assert "ratelimit" not in answers[0].headers
+
+
+def test_the_page_and_the_description_are_limited_as_everything_else_is(three: list[Service]) -> None:
+    for path in ("/", "/api/v1/openapi.json"):
+        assert "ratelimit" in three[0].client.get(path, headers={"x-forwarded-for": "192.0.2.5"}).headers
 
 
 def test_a_key_has_the_limits_of_its_tier_and_a_burst_is_bounded(three: list[Service]) -> None:

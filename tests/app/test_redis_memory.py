@@ -9,6 +9,8 @@ import redis as redis_py
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.limits import Decision
+from app.middleware.rate_limiter import SCRIPT
 from app.services.memory import HIGH, LOW, Alarm, MemoryWatch
 from app.services.redis_cluster import RedisCluster
 from app.services.tags import PREFIX
@@ -92,3 +94,22 @@ def test_the_alarm_fires_under_real_pressure_and_no_tag_is_evicted(
         "redis memory is above 80 %",
         "redis memory is below 70 % again",
     ]
+
+
+def test_the_counts_of_a_client_may_be_evicted_and_then_its_limits_are_whole_again(small: RedisGroup) -> None:
+    def ask(client: "redis_py.Redis") -> Decision:
+        limits = (2, 3_600_000_000, 1000, 1000)  # two at once, then one an hour
+        return Decision.of(client.eval(SCRIPT, 1, "app:limit:1:{address:192.0.2.1}", *limits))
+
+    with small.client(0) as client:
+        assert [ask(client).allowed for _ in range(3)] == [True, True, False]
+        assert 0 < client.pttl("app:limit:1:{address:192.0.2.1}") <= 3_720_000
+        client.set(PREFIX + "codes", "1000000@0")
+        number = 0
+        while client.exists("app:limit:1:{address:192.0.2.1}"):
+            client.set(f"app:filler:{number}", VALUE, px=600_000)
+            number += 1
+            assert number < 100 * LIMIT_BYTES // len(VALUE)
+        assert client.get(PREFIX + "codes") == b"1000000@0"
+        client.delete(*client.keys("app:filler:*"))
+        assert [ask(client).allowed for _ in range(3)] == [True, True, False]

@@ -138,7 +138,7 @@ def test_the_administrator_sees_what_is_used_while_requests_are_held(
             assert seen["enterprise"] == {"active": 0, "waiting": 0, "limit": 2, "utilisation": 0.0}
             assert int(str(seen["memory_bytes"])) > 1 << 20
             assert int(str(seen["connections"])) >= 5
-            assert seen["kept"] == {"api keys": 0, "limits": 0}
+            assert seen["kept"] == {"api keys": 0, "limits": 0, "wrong keys": 0}
             assert service.metric('hms_app_slots{kind="request",state="used"}') == 4
             assert service.get("/api/v1/codes/E11").status_code == 503  # full: and this answer came all the same
         for each in running:
