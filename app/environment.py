@@ -1,7 +1,9 @@
 """The reading of environment variables: each by its kind, every problem kept, none raised until all were read."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -12,8 +14,14 @@ T = TypeVar("T")
 
 _LEAST_SECRET = 32
 _MOST_REQUESTS = 1_000_000_000
-_FAMILIES = ("HMS_POSTGRES_", "HMS_REDIS_", "HMS_SENTINEL_", "HMS_RATE_", "HMS_ADMIN_")
-"""Beginnings that are all ours, and ours alone."""
+_OURS = "HMS_"
+
+_OF_A_SERVICE = re.compile(
+    r"HMS_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|HMS_(\w+_)?PORT=(tcp|udp|sctp)://.*",
+    re.DOTALL,
+)
+"""What Kubernetes puts into the environment of every pod for a Service whose name begins with `hms`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +153,12 @@ class Reader:
 
     def check_names(self) -> None:
         """Find variables that begin like ours and are none: a misspelt one would silently be its default."""
-        for name in sorted(self._environment):
-            if name.startswith(_FAMILIES) and name not in self._known:
-                self.problems.append(f"{name} is not known: is it misspelt?")
+        for name, raw in sorted(self._environment.items()):
+            if not name.startswith(_OURS) or name in self._known or _OF_A_SERVICE.fullmatch(f"{name}={raw}"):
+                continue
+            nearest = get_close_matches(name, sorted(self._known), n=1)
+            advice = f"did you mean {nearest[0]}?" if nearest else "remove it; docs/app.md has all that there are"
+            self.problems.append(f"{name} is no setting: {advice}")
 
     def _read(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         self._known.add(name)

@@ -85,6 +85,45 @@ def test_every_bad_one_is_reported_at_once() -> None:
     assert "HMS_MAX_CONCURRENCY='many': must be a whole number from 1 to 100000" in refusal.value.problems
 
 
+MISSPELT = {
+    "HMS_MAX_CONCURENCY": "HMS_MAX_CONCURRENCY",
+    "HMS_SEARCH_TIMEOUT_SECOND": "HMS_SEARCH_TIMEOUT_SECONDS",
+    "HMS_RATE_LIMIT_ANONYMUS": "HMS_RATE_LIMIT_ANONYMOUS",
+    "HMS_TRUSTED_PROXYS": "HMS_TRUSTED_PROXIES",
+    "HMS_DRAIN": "HMS_DRAIN_SECONDS",
+    "HMS_LISTEN_PROT": "HMS_LISTEN_PORT",
+    "HMS_INSTANCE": "HMS_INSTANCES",
+    "HMS_ADMIN_KEY": "HMS_ADMIN_KEY_FILE",
+}
+
+
+def test_every_misspelt_name_is_reported_at_once_with_the_right_one() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_environment({"HMS_POSTGRES_HOSTS": "one:1", **dict.fromkeys(MISSPELT, "1"), "HMS_ZZZ": "a secret"})
+    wanted = [f"{wrong} is no setting: did you mean {right}?" for wrong, right in sorted(MISSPELT.items())]
+    wanted.append("HMS_ZZZ is no setting: remove it; docs/app.md has all that there are")
+    assert list(refusal.value.problems) == wanted
+    assert "a secret" not in str(refusal.value)
+
+
+def test_what_kubernetes_adds_for_services_is_let_be() -> None:
+    of_services = {
+        "HMS_SERVICE_HOST": "10.0.0.1",
+        "HMS_PORT": "tcp://10.0.0.1:80",
+        "HMS_APP_SERVICE_HOST": "10.0.0.1",
+        "HMS_APP_SERVICE_PORT": "80",
+        "HMS_APP_SERVICE_PORT_HTTP": "80",
+        "HMS_APP_PORT": "tcp://10.0.0.1:80",
+        "HMS_APP_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "HMS_APP_PORT_80_TCP_PROTO": "tcp",
+        "HMS_APP_PORT_80_TCP_PORT": "80",
+        "HMS_APP_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    from_environment({"HMS_POSTGRES_HOSTS": "one:1", **of_services, "OTHER_MAX": "1"})
+    with pytest.raises(SettingsError, match="HMS_APP_PORT is no setting"):
+        from_environment({"HMS_POSTGRES_HOSTS": "one:1", "HMS_APP_PORT": "8080"})
+
+
 @pytest.mark.parametrize("value", ["", "host:", ":1", "host:0", "host:65536", "host:1,", "host:x", "host:１"])
 def test_what_is_no_list_of_addresses_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="HMS_POSTGRES_HOSTS"):
