@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +17,6 @@ _GRACE_SECONDS = 0.25
 _WATCH_AFTER_SECONDS = 0.05
 """A request that is over by then is not worth watching: it ends sooner than its client could be missed."""
 
-_CHECK_SECONDS = 0.5
 _ABORT_SECONDS = 1.0
 
 _KINDS = (
@@ -95,7 +93,7 @@ class Timeouts:
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request whose body is here, its answer as far as it was sent, and its client as far as it was watched."""
+    """A request whose body is here, its answer as far as it was sent, and its client, who may be watched."""
 
     body: bytes
     source: Receive
@@ -105,7 +103,6 @@ class _Exchange:
     reason: str = ""
     bound: asyncio.Timeout | None = None
     _given: bool = False
-    _sending_since: float | None = None
     _watcher: asyncio.Task[None] | None = None
     _gone: asyncio.Event | None = None
 
@@ -120,11 +117,15 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer; while the client does not take it, the time is noted."""
+        """Send a part of the answer; if the client does not take it in time, the request is ended."""
         self.begun = True
-        self._sending_since = monotonic()
-        await self.forward(message)
-        self._sending_since = None
+        # A timer for each part, and no look at each request now and then: a thousand that wait would all be looked at
+        # in one go, and who comes in that moment would wait for it.
+        stalled = asyncio.get_running_loop().call_later(self.stall_seconds, self._end, "stalled")
+        try:
+            await self.forward(message)
+        finally:
+            stalled.cancel()
 
     def watch(self) -> None:
         """Begin to watch the client."""
@@ -149,17 +150,9 @@ class _Exchange:
             return
 
     async def _watch(self, gone: asyncio.Event) -> None:
-        leaving = asyncio.create_task(_left(self.source))
-        try:
-            while not leaving.done():
-                await asyncio.wait({leaving}, timeout=_CHECK_SECONDS)
-                since = self._sending_since
-                if not leaving.done() and since is not None and monotonic() - since > self.stall_seconds:
-                    self._end("stalled")
-            gone.set()
-            self._end("left")
-        finally:
-            leaving.cancel()
+        await _left(self.source)
+        gone.set()
+        self._end("left")
 
     def _end(self, reason: str) -> None:
         if self.bound is not None and not self.bound.expired() and not self.reason:
