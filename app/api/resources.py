@@ -7,6 +7,8 @@ from app.api.requests import as_admin, json_response, only, service_of
 from app.api.shapes import PoolUse, Resources, SlotUse
 from app.middleware.concurrency import Slots
 from app.openapi import Answer, operation
+from app.services.redis_node import Node
+from app.settings import Address
 
 
 @operation(tag="health", key="admin", free=True, answers={200: Answer(Resources)}, problems={400, 401, 403, 429})
@@ -17,12 +19,9 @@ async def get_resources(request: Request) -> Response:
     service = service_of(request)
     monitor = service.monitor
     pools = [
-        PoolUse(server=str(member.address), in_use=member.pool.in_use, idle=member.pool.idle, limit=member.pool.size)
+        _pool(member.address, wanted=member.pool.in_use, idle=member.pool.idle, limit=member.pool.size)
         for member in service.router.members
-    ] + [
-        PoolUse(server=str(node.address), in_use=node.in_use, idle=node.pool_size - node.in_use, limit=node.pool_size)
-        for node in service.redis.nodes
-    ]
+    ] + [pool_of(node) for node in service.redis.nodes]
     body = Resources(
         requests=_use(monitor.slots),
         enterprise=_use(service.enterprise),
@@ -36,6 +35,17 @@ async def get_resources(request: Request) -> Response:
         kept={name: len(store) for name, store in monitor.stores.items()},
     )
     return json_response(body, headers={"cache-control": "no-store"})
+
+
+def pool_of(node: Node) -> PoolUse:
+    """Return the use of the connections to a Redis node, all of which are opened before they are needed."""
+    return _pool(node.address, wanted=node.in_use, idle=max(0, node.pool_size - node.in_use), limit=node.pool_size)
+
+
+def _pool(server: Address, *, wanted: int, idle: int, limit: int) -> PoolUse:
+    """Tell the connections that are in use from the requests that wait for one: `wanted` counts both."""
+    in_use = min(wanted, limit)
+    return PoolUse(server=str(server), in_use=in_use, waiting=wanted - in_use, idle=idle, limit=limit)
 
 
 def _use(slots: Slots) -> SlotUse:

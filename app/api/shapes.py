@@ -215,10 +215,11 @@ class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections to one server: at work, waiting for work, and at most."""
+    """Connections to one server: at work, waiting for work, and at most; `waiting` are requests that wait for one."""
 
     server: str
     in_use: int
+    waiting: int
     idle: int
     limit: int
 

@@ -6,20 +6,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import redis.asyncio as redis_py
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.resources import pool_of
+from app.api.shapes import PoolUse
 from app.limits import Limits
 from app.middleware import rate_limiter
 from app.middleware.concurrency import Slots
 from app.middleware.rate_limiter import Local
 from app.resources import Monitor
+from app.services.redis_node import Node
+from app.settings import Address, from_environment
 from hms.bench.processes import eventually
-from hms.bench.servers import Postgres
+from hms.bench.servers import Postgres, Redis
 from hms.bench.service import Service
 from tests.app.conftest import AS_ADMIN
 
 HELD = "LOCK TABLE bookmarks IN ACCESS EXCLUSIVE MODE"
+HELD_SECONDS = 1.0
 
 
 @given(st.integers(1, 12), st.lists(st.sampled_from(["take", "leave", "end", "wait"]), max_size=60))
@@ -116,11 +122,18 @@ def test_the_monitor_cleans_up_and_notices_a_loop_that_is_held(caplog: pytest.Lo
 
 
 def test_the_administrator_sees_what_is_used_while_requests_are_held(
-    postgres: Postgres, database_environment: dict[str, str], admin_key_file: Path
+    postgres: Postgres, redis: Redis, database_environment: dict[str, str], admin_key_file: Path
 ) -> None:
-    settings = {"HMS_MAX_CONCURRENCY": "4", "HMS_ADMIN_KEY_FILE": str(admin_key_file)}
-    with Service(**database_environment, **settings) as service, ThreadPoolExecutor(4) as threads:
+    settings = {
+        "HMS_MAX_CONCURRENCY": "4",
+        "HMS_ADMIN_KEY_FILE": str(admin_key_file),
+        "HMS_POSTGRES_POOL_SIZE": "3",
+        "HMS_REDIS_POOL_SIZE": "7",
+    }
+    environment = {**database_environment, **redis.environment, **settings}
+    with Service(**environment) as service, ThreadPoolExecutor(4) as threads:
         service.until_ready()
+        eventually(lambda: service.metric("hms_app_cache_up") == 1)
 
         def resources() -> dict[str, object]:
             answer = service.client.get("/api/v1/health/resources", headers=AS_ADMIN)
@@ -136,6 +149,11 @@ def test_the_administrator_sees_what_is_used_while_requests_are_held(
             eventually(lambda: float(str(resources()["oldest_request_seconds"])) > first > 0)
             seen = resources()
             assert seen["enterprise"] == {"active": 0, "waiting": 0, "limit": 2, "utilisation": 0.0}
+            pools = [
+                {"server": postgres.address, "in_use": 3, "waiting": 1, "idle": 0, "limit": 3},
+                {"server": f"127.0.0.1:{redis.port}", "in_use": 0, "waiting": 0, "idle": 7, "limit": 7},
+            ]
+            eventually(lambda: resources()["pools"] == pools)  # now and then Redis is asked for its memory
             assert int(str(seen["memory_bytes"])) > 1 << 20
             assert int(str(seen["connections"])) >= 5
             assert seen["kept"] == {"api keys": 0, "limits": 0, "wrong keys": 0}
@@ -144,3 +162,52 @@ def test_the_administrator_sees_what_is_used_while_requests_are_held(
         for each in running:
             assert each.result().status_code in {200, 201}
         assert resources()["oldest_request_seconds"] == 0
+
+
+def test_a_process_that_was_held_says_by_how_much_its_event_loop_was_late(
+    postgres: Postgres, database_environment: dict[str, str], admin_key_file: Path
+) -> None:
+    del postgres
+    with Service(**database_environment, HMS_ADMIN_KEY_FILE=str(admin_key_file)) as service:
+        service.until_ready()
+        service.process.freeze()
+        time.sleep(HELD_SECONDS)
+        service.process.thaw()
+
+        def lag_ms() -> float:
+            return float(service.client.get("/api/v1/health/resources", headers=AS_ADMIN).json()["event_loop_lag_ms"])
+
+        # A timer of 0.25 s was running: what was left of it when the process was held is no lag.
+        eventually(lambda: lag_ms() >= (HELD_SECONDS - 0.25) * 1000)
+        assert service.metric("hms_app_event_loop_lag_seconds") * 1000 == pytest.approx(lag_ms(), abs=0.1)
+
+
+def test_connections_to_redis_that_are_waited_for_are_not_idle_ones(redis: Redis) -> None:
+    environment = {"HMS_POSTGRES_HOSTS": "none:1", "HMS_REDIS_POOL_SIZE": "2", **redis.environment}
+
+    async def story() -> tuple[PoolUse, PoolUse]:
+        settings = from_environment(environment).redis
+        assert settings is not None
+        address = Address("127.0.0.1", redis.port)
+        node = Node(address, settings, changed=lambda: None, lost=lambda _: None)
+        watcher = asyncio.create_task(node.watch())
+        async with asyncio.timeout(60):
+            while not node.usable:
+                await asyncio.sleep(0.01)
+        holds = [asyncio.create_task(node.run(hold, timeout_seconds=60)) for _ in range(5)]
+        await asyncio.sleep(0)
+        during = pool_of(node)
+        await asyncio.gather(*holds)
+        after = pool_of(node)
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        await node.close()
+        return during, after
+
+    async def hold(client: "redis_py.Redis") -> None:
+        await client.blpop(["app:nothing"], timeout=0.2)
+
+    server = f"127.0.0.1:{redis.port}"
+    during, after = asyncio.run(story())
+    assert during == PoolUse(server=server, in_use=2, waiting=3, idle=0, limit=2)
+    assert after == PoolUse(server=server, in_use=0, waiting=0, idle=2, limit=2)
