@@ -14,6 +14,7 @@ from app.db.wal import Position
 from app.errors import InvalidCodeError
 from app.openapi import CODE, RELEASE, Answer, operation
 from app.problems import Problem, invalid, not_found
+from app.services.tags import Tag
 
 _ENCODER = msgspec.json.Encoder()
 _BATCH = msgspec.json.Decoder(BatchRequest)
@@ -35,7 +36,7 @@ async def get_code(request: Request) -> Response:
             raise not_found(f"code {code} is not in release {scope.name}")
         return _ENCODER.encode(_detail(found)), found.release == scope.name
 
-    return await from_cache_or(request, f"code:{scope.name}:{code}", make, epoch=scope.epoch, tags=("codes",))
+    return await from_cache_or(request, f"code:{scope.name}:{code}", make, epoch=scope.epoch, tag=Tag.CODES)
 
 
 @operation(tag="codes", answers={200: Answer(BatchAnswer)}, problems={408, 411, 415}, body=BatchRequest)

@@ -1,6 +1,5 @@
 """`/api/v1/admin/answers`: the administrator takes back what is kept, because data was mended by hand."""
 
-import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,10 +12,11 @@ from app.db.epoch import look
 from app.errors import RedisUnavailableError
 from app.openapi import Answer, Parameter, operation
 from app.problems import invalid, unavailable
+from app.services.tags import Tag
 
-_TAG_PATTERN = "^[a-z]{1,32}(:[A-Za-z0-9._-]{1,64})?$"
+_TAGS = ", ".join(tag.value for tag in Tag)
 _LONGEST_PATTERN = 200
-_TAG = Parameter("tag", Annotated[str, Meta(pattern=_TAG_PATTERN)], "All that depends on this tag.", example="search")
+_TAG = Parameter("tag", Tag, "All that depends on this tag.", example=Tag.SEARCH.value)
 _PATTERN = Parameter(
     "pattern",
     Annotated[str, Meta(min_length=1, max_length=_LONGEST_PATTERN)],
@@ -29,8 +29,8 @@ _PATTERN = Parameter(
 async def delete_answers(request: Request) -> Response:
     """Take back what is kept of answers, on all instances: by tag or by pattern.
 
-    Tags: `codes`, `search`, `statistics`; `release`, on which those depend; `everything`. Only releases change what is
-    answered, and need none of this: it is for who mends data by hand.
+    Tags: `codes`, what is looked up by code; `search`, what is searched or completed; `release`, on which both depend;
+    `everything`. Only releases change what is answered, and need none of this: it is for who mends data by hand.
     """
     as_admin(request)
     only(request, "tag", "pattern")
@@ -39,8 +39,8 @@ async def delete_answers(request: Request) -> Response:
         raise invalid("tag", "give either a tag or a pattern")
     service = service_of(request)
     if tag is not None:
-        if not re.fullmatch(_TAG_PATTERN, tag):
-            raise invalid("tag", f"must match {_TAG_PATTERN}")
+        if tag not in {known.value for known in Tag}:
+            raise invalid("tag", f"is the tag of no answer; there are: {_TAGS}")
         # Whoever computes anew reads from a member that has come to where the primary is now.
         now = await service.router.read(look, deadline_of(request), fresh=True)
         confirmed = await service.invalidator.tags(tag, position=now.position)

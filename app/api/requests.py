@@ -25,6 +25,7 @@ from app.resources import Monitor
 from app.services.cache import Cache, Result
 from app.services.invalidation import Invalidator
 from app.services.redis_cluster import RedisCluster
+from app.services.tags import Tag
 
 _ENCODER = msgspec.json.Encoder()
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -164,11 +165,14 @@ async def from_cache_or(
     make: Callable[[Position], Awaitable[tuple[bytes, bool]]],
     *,
     epoch: Epoch,
-    tags: tuple[str, ...],
+    tag: Tag,
 ) -> Response:
-    """Answer with what the cache has under `name` in this epoch, else with what `make` makes (see `Cache.answer`)."""
+    """Answer with what the cache has under `name` in this epoch, else with what `make` makes (see `Cache.answer`).
+
+    The answer depends on `tag`, and so on all that this depends on.
+    """
     body, result = await service_of(request).cache.answer(
-        name, make, epoch=str(epoch), tags=tags, deadline=deadline_of(request)
+        name, make, epoch=str(epoch), tags=(tag.value,), deadline=deadline_of(request)
     )
     return json_response(body, headers=cache_status(hit=result is Result.HIT))
 

@@ -28,6 +28,7 @@ from app.db.search import MOST_HITS, Page, search
 from app.errors import InvalidCursorError, InvalidQueryError, ReleaseChangedError
 from app.openapi import RELEASE, Answer, Parameter, limit_parameter, operation
 from app.problems import gone, invalid
+from app.services.tags import Tag
 
 _ENCODER = msgspec.json.Encoder()
 _DEFAULT_HITS = 20
@@ -79,7 +80,7 @@ async def get_search(request: Request) -> Response:
 
     _same_release(begun_in, scope.name)
     name = f"search:{scope.name}:{limit}:{asked.chapter}:{asked.billable}:{text}:{query.text}"
-    return await from_cache_or(request, name, make, epoch=scope.epoch, tags=("search",))
+    return await from_cache_or(request, name, make, epoch=scope.epoch, tag=Tag.SEARCH)
 
 
 @operation(
@@ -106,7 +107,7 @@ async def get_autocomplete(request: Request) -> Response:
         return _ENCODER.encode(answer), True
 
     name = f"autocomplete:{limit}:{query.text}"
-    return await from_cache_or(request, name, make, epoch=scope.epoch, tags=("search",))
+    return await from_cache_or(request, name, make, epoch=scope.epoch, tag=Tag.SEARCH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,24 @@ that a replica that lags behind the change that raised the version cannot bring 
 """
 
 from collections.abc import Iterable
+from enum import Enum
 
 from app.db.wal import START, Position
 
-EVERYTHING = "everything"
+
+class Tag(Enum):
+    """What an answer of the service depends on: the answers of which route, on what these depend, and everything."""
+
+    CODES = "codes"
+    SEARCH = "search"
+    RELEASE = "release"
+    EVERYTHING = "everything"
+
+
+EVERYTHING = Tag.EVERYTHING.value
 """The tag that every answer depends on."""
 
-_DEPENDS_ON = {
-    "release": EVERYTHING,
-    "codes": "release",
-    "search": "release",
-    "autocomplete": "release",
-    "statistics": "release",
-}
+_DEPENDS_ON = {Tag.CODES.value: Tag.RELEASE.value, Tag.SEARCH.value: Tag.RELEASE.value}
 
 PREFIX = "app:tag:"
 

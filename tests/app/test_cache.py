@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from app.services.tags import PREFIX
 from hms.bench.processes import eventually
 from hms.bench.servers import Postgres, Redis
 from hms.bench.service import Service
@@ -46,6 +47,37 @@ def test_ways_to_write_the_same_share_one_entry(service: Service, redis: Redis) 
     assert sum(b"J45.2" in key for key in redis.stored()) == 1
 
 
+KEPT = {"code": "/api/v1/codes/J44", "search": "/api/v1/search?q=asthma", "autocomplete": "/api/v1/autocomplete?q=asth"}
+BY_TAG = {
+    "codes": {"code"},
+    "search": {"search", "autocomplete"},
+    "release": set(KEPT),
+    "everything": set(KEPT),
+}
+
+
+@pytest.mark.parametrize("tag", BY_TAG)
+def test_each_tag_takes_back_what_depends_on_it_and_nothing_else(service: Service, tag: str) -> None:
+    for path in KEPT.values():
+        until_hit(service, path)
+    taken = service.client.delete("/api/v1/admin/answers", params={"tag": tag}, headers=AS_ADMIN)
+    assert taken.json() == {"confirmed": True}
+    assert {name for name, path in KEPT.items() if not hit(service.get(path))} == BY_TAG[tag]
+
+
+def test_the_tags_that_are_described_are_those_that_answers_carry(service: Service, redis: Redis) -> None:
+    redis.clear()
+    for path in (*KEPT.values(), "/api/v1/statistics/chapters"):
+        assert service.get(path).status_code == 200
+    for path in KEPT.values():
+        until_hit(service, path)
+    carried = {key.decode().removeprefix(PREFIX) for key in redis.stored() if key.startswith(PREFIX.encode())}
+    described = service.get("/api/v1/openapi.json").json()
+    parameters = described["paths"]["/api/v1/admin/answers"]["delete"]["parameters"]
+    assert next(each["schema"] for each in parameters if each["name"] == "tag") == {"$ref": "#/components/schemas/Tag"}
+    assert carried == set(described["components"]["schemas"]["Tag"]["enum"]) == set(BY_TAG)
+
+
 def test_the_administrator_takes_back_what_is_kept(service: Service) -> None:
     code, search = "/api/v1/codes/J47", "/api/v1/search?q=status+asthmaticus"
     for path in (code, search):
@@ -64,7 +96,10 @@ def test_the_administrator_takes_back_what_is_kept(service: Service) -> None:
     assert take_back(tag="release").json() == {"confirmed": True}  # which both depend on
     assert not hit(service.get(code))
     assert take_back().status_code == take_back(tag="a", pattern="b").status_code == 400
-    assert take_back(tag="No Tag").json()["errors"][0]["field"] == "tag"
+    for no_tag in ("No Tag", "statistics", "autocomplete", "codes:J47"):  # or it would be confirmed, and mean nothing
+        assert take_back(tag=no_tag).json()["errors"] == [
+            {"field": "tag", "detail": "is the tag of no answer; there are: codes, search, release, everything"}
+        ]
     assert service.client.delete("/api/v1/admin/answers", params={"tag": "search"}).status_code == 401
 
 
