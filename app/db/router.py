@@ -17,6 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
+from random import uniform
 from time import monotonic
 from typing import TypeVar
 
@@ -42,6 +43,9 @@ _LOG = logging.getLogger("app.db.router")
 
 _FIRST_ATTEMPT_SECONDS = 1.0
 """How long the first attempt may take. Each one after it has twice as long: slow work ends, a hang is left."""
+
+_SPREAD = 1.5
+"""By which factor a write's first attempt may be longer."""
 
 _PAUSE_SECONDS = 0.05
 """Between two rounds over the members, if none changed its state."""
@@ -207,7 +211,9 @@ class Router:
                 raise NotDurableError(str(warnings[0].message_primary))
             return result
 
-        seconds = _FIRST_ATTEMPT_SECONDS
+        # Not the same for all: what waits for one lock began together and would be given up together, each with a
+        # connection to cancel it, and the loop would be late for everybody else.
+        seconds = uniform(1, _SPREAD) * _FIRST_ATTEMPT_SECONDS  # noqa: S311 - no secret
         slow = False
         while not deadline.passed:
             member = self._primary()

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.metrics import Metrics
 from app.problems import overloaded
 
-_QUEUE_SECONDS = 0.005
+_QUEUE_SECONDS = 0.003
 """How long a request waits for a slot before it is refused: longer than a burst. A refusal, queue and all, comes within
 10 ms, so that whoever balances the load can ask another instance as if nothing had been."""
 
