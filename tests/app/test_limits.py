@@ -9,8 +9,9 @@ import redis as redis_client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.limits import WIDTHS_US, Decision, Limits, State, decide
+from app.limits import DEFAULT_LIMITS, WIDTHS_US, Decision, Limits, State, decide
 from app.middleware.rate_limiter import DECIDE
+from app.settings import from_environment
 from hms.bench.servers import Redis
 
 START_US = 1_800_000_000_000_000
@@ -38,6 +39,22 @@ def passed(limit: Limits, pauses: list[int]) -> list[int]:
         if decision.allowed:
             times.append(now)
     return times
+
+
+def test_the_limits_of_the_tiers() -> None:
+    """Requests a minute, an hour, and at once, as the design has them; the last tier is the stack's own."""
+    wanted = {
+        "anonymous": (60, 1_000, 10),
+        "authenticated": (200, 5_000, 50),
+        "premium": (1_000, 20_000, 200),
+        "enterprise": (10_000, 200_000, 1_000),
+        "internal": (1_000_000, 60_000_000, 100_000),
+    }
+    by_default = from_environment({"HMS_POSTGRES_HOSTS": "one:1"}).protection.limits
+    assert by_default is not None
+    for limits_of in (DEFAULT_LIMITS, by_default):
+        found = {tier.value: (each.per_minute, each.per_hour, each.burst) for tier, each in limits_of.items()}
+        assert found == wanted
 
 
 @settings(max_examples=150, deadline=None)
