@@ -1,6 +1,6 @@
 """The page of the service has every setting, route and figure, in the words of the code that has them.
 
-`python -m tests.app.test_docs` writes the three tables anew.
+`python -m tests.app.test_docs` writes the tables anew. What the bounds of a client do, `test_connections.py` shows.
 """
 
 import asyncio
@@ -13,8 +13,10 @@ from prometheus_client.metrics_core import Metric
 
 import app.settings
 from app.api.routes import ROUTES
+from app.connections import MOST_HEAD_BYTES
+from app.middleware.bounds import MOST_BODY_BYTES, MOST_URL_BYTES
 from app.openapi import operation_of
-from app.server import Application
+from app.server import _IDLE_CONNECTION_SECONDS, Application
 from app.settings import from_environment
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "app.md"
@@ -53,7 +55,19 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = (settings_table, routes_table, metrics_table)
+def bounds_table() -> str:
+    seconds = f"{from_environment({'HMS_POSTGRES_HOSTS': 'localhost:1'}).timeouts.slow_client_seconds:g} s"
+    rows = (
+        ("head", f"{MOST_HEAD_BYTES:,} bytes, within {seconds}", "431; 408, or closed if nothing came"),
+        ("path and query", f"{MOST_URL_BYTES:,} bytes", "414"),
+        ("body", f"{MOST_BODY_BYTES:,} bytes, within {seconds}, its length stated", "413; 408; 411"),
+        ("answer", f"some of it taken within {seconds}", "the connection is cut"),
+        ("silence between requests", f"{_IDLE_CONNECTION_SECONDS} s", "the connection is closed"),
+    )
+    return "\n".join(["| part | bound | beyond it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+TABLES = (settings_table, routes_table, metrics_table, bounds_table)
 
 
 @pytest.mark.parametrize("table", TABLES)
