@@ -10,7 +10,8 @@
 | `HMS_POSTGRES_POOL_SIZE` | 8 | connections to each member at most: what a failover can bring upon one |
 | `HMS_POSTGRES_CONNECTIONS` | 50 | connections to all members together at most, two to watch each included |
 | `HMS_POSTGRES_STALENESS_SECONDS` | 1 | what a read from a replica may lack at most, while there is a primary |
-| `HMS_REDIS_SENTINELS` | none | `host:port` of every Sentinel; without it there is no cache |
+| `HMS_REDIS_SENTINELS` | none | `host:port` of every Sentinel |
+| `HMS_REDIS_HOSTS` | none | without Sentinels: `host:port` of every Redis; with neither there is no cache |
 | `HMS_REDIS_MASTER`, `_USER` | hms, none | |
 | `HMS_REDIS_PASSWORD_FILE` | none | read again for each connection |
 | `HMS_REDIS_POOL_SIZE` | 20 | connections to each Redis node at most, beside one that watches it |
@@ -71,9 +72,10 @@ class PostgresSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
-    """How to reach the cache, through its Sentinels."""
+    """How to reach the cache: through its Sentinels, or, where there are none, at the hosts that there are."""
 
     sentinels: tuple[Address, ...]
+    hosts: tuple[Address, ...]
     master: str
     user: str | None
     password_file: Path | None
@@ -148,7 +150,6 @@ class Settings:
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Raises `SettingsError` that names every bad variable, its value and its bound at once."""
     reader = Reader(environment)
-    sentinels = reader.addresses("HMS_REDIS_SENTINELS", needed=False)
     postgres = PostgresSettings(
         hosts=reader.addresses("HMS_POSTGRES_HOSTS", needed=True),
         database=reader.text("HMS_POSTGRES_DATABASE", "hms"),
@@ -160,7 +161,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         staleness_seconds=reader.seconds("HMS_POSTGRES_STALENESS_SECONDS", 1, low=0.5, high=3600),
     )
     redis = RedisSettings(
-        sentinels=sentinels,
+        sentinels=reader.addresses("HMS_REDIS_SENTINELS", needed=False),
+        hosts=reader.addresses("HMS_REDIS_HOSTS", needed=False),
         master=reader.text("HMS_REDIS_MASTER", "hms"),
         user=reader.optional("HMS_REDIS_USER"),
         password_file=reader.file("HMS_REDIS_PASSWORD_FILE"),
@@ -183,7 +185,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             reader.whole("HMS_LISTEN_PORT", 8080, low=0, high=65_535),
         ),
         postgres=postgres,
-        redis=redis if sentinels else None,
+        redis=redis if redis.sentinels or redis.hosts else None,
         traces=traces if traces.endpoint else None,
         timeouts=_timeouts(reader),
         search_log=search_log,
@@ -196,6 +198,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         postgres.connections > 2 * len(postgres.hosts),
         f"HMS_POSTGRES_CONNECTIONS={postgres.connections}: must be above {2 * len(postgres.hosts)}, "
         f"two for each member of HMS_POSTGRES_HOSTS, which are kept for watching",
+    )
+    reader.check(
+        not (redis.sentinels and redis.hosts),
+        "HMS_REDIS_HOSTS: must not be set beside HMS_REDIS_SENTINELS, which name the hosts; remove one of them",
     )
     reader.check_names()
     if reader.problems:

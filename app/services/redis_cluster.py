@@ -5,7 +5,7 @@ Invariants:
   would go to is known not to answer: whether it answers again is found out in the background.
 - The primary is the node that says so itself. All nodes are asked at once, every 50 ms while there is none, because the
   Sentinels say so up to a second later. Of two that say so, it is the one that most Sentinels name, and none until
-  they name one.
+  they name one, or, where there are no Sentinels, until one of the two says so no more.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class RedisCluster:
 
     def __init__(self, settings: RedisSettings | None) -> None:
         self._settings = settings
-        self._sentinels = Sentinels(settings) if settings is not None else None
+        self._sentinels = Sentinels(settings) if settings is not None and settings.sentinels else None
         self._nodes: dict[Address, Node] = {}
         self._watchers: dict[Address, asyncio.Task[None]] = {}
         self._surveyor: asyncio.Task[None] | None = None
@@ -62,6 +62,8 @@ class RedisCluster:
         """Begin to look for the nodes; waits for none of them."""
         if self._sentinels is not None:
             self._surveyor = asyncio.create_task(self._survey(self._sentinels))
+        elif self._settings is not None:
+            await self._know(frozenset(self._settings.hosts))
 
     async def stop(self) -> None:
         """Let go of Redis."""

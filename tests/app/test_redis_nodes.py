@@ -40,9 +40,13 @@ def group() -> Iterator[RedisGroup]:
 
 
 @asynccontextmanager
-async def cluster_of(group: RedisGroup) -> AsyncIterator[RedisCluster]:
-    """Yield the service's own way to the nodes, with a primary."""
-    cluster = RedisCluster(from_environment({"HMS_POSTGRES_HOSTS": "none:1", **group.environment}).redis)
+async def cluster_of(group: RedisGroup, *, told: bool = False) -> AsyncIterator[RedisCluster]:
+    """Yield the service's own way to the nodes, with a primary; it has the hosts from the Sentinels, or is `told`."""
+    environment = {"HMS_POSTGRES_HOSTS": "none:1", **group.environment}
+    if told:
+        del environment["HMS_REDIS_SENTINELS"]
+        environment["HMS_REDIS_HOSTS"] = ",".join(f"127.0.0.1:{port}" for port in group.ports)
+    cluster = RedisCluster(from_environment(environment).redis)
     await cluster.start()
     try:
         await until(lambda: cluster.up and len(cluster.nodes) == len(group.ports))
@@ -98,6 +102,22 @@ def test_kept_answers_are_read_from_the_replicas_and_never_from_the_primary(
     assert counts.pop(primary) == 0
     assert sum(counts) == ASKED
     assert all(counts)  # each of the replicas has its part
+
+
+def test_without_sentinels_the_hosts_that_are_told_are_used_and_the_primary_may_move(group: RedisGroup) -> None:
+    async def story() -> None:
+        async with cluster_of(group, told=True) as cluster:
+            victim = group.primary()
+            await cluster.on_primary(lambda client: client.set("app:told", "kept"))
+            await until(lambda: sum(node.view.role is Role.REPLICA and node.view.linked for node in cluster.nodes) == 2)
+            group.kill(victim)
+            await until(lambda: not cluster.up)
+            await until(lambda: cluster.up)
+            assert await cluster.on_primary(lambda client: client.get("app:told")) in {"kept", b"kept"}
+            group.restart(victim)
+
+    asyncio.run(story())
+    eventually(group.is_whole)
 
 
 def test_answers_kept_at_once_do_not_go_at_once(service: Service, group: RedisGroup) -> None:

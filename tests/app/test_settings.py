@@ -85,6 +85,16 @@ def test_every_bad_one_is_reported_at_once() -> None:
     assert "HMS_MAX_CONCURRENCY='many': must be a whole number from 1 to 100000" in refusal.value.problems
 
 
+def test_redis_has_sentinels_or_hosts_and_not_both() -> None:
+    one = {"HMS_POSTGRES_HOSTS": "one:1"}
+    assert from_environment(one).redis is None
+    alone = from_environment({**one, "HMS_REDIS_HOSTS": "r:6379"}).redis
+    assert alone is not None
+    assert (alone.hosts, alone.sentinels) == ((Address("r", 6379),), ())
+    with pytest.raises(SettingsError, match="HMS_REDIS_HOSTS: must not be set beside HMS_REDIS_SENTINELS"):
+        from_environment({**one, "HMS_REDIS_HOSTS": "r:6379", "HMS_REDIS_SENTINELS": "s:26379"})
+
+
 MISSPELT = {
     "HMS_MAX_CONCURENCY": "HMS_MAX_CONCURRENCY",
     "HMS_SEARCH_TIMEOUT_SECOND": "HMS_SEARCH_TIMEOUT_SECONDS",
