@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from hms.cluster import Cluster
+from hms.errors import UsageError
+from hms.images import IMAGES, reference
 from hms.paths import tools_bin
 from hms.stack import PulumiStack, default_environment
 from hms.tools import STACK_TOOLS, ensure
@@ -40,6 +43,21 @@ def _open(stack: str, config_file: Path | None) -> PulumiStack:
     return PulumiStack(stack, config_file=config_file, environment=toolbox.environment())
 
 
+def _refuse_without_images(found: PulumiStack) -> None:
+    """Raise `UsageError` if the test cluster lacks an image of this checkout: a pod would wait for it for long."""
+    found.kubectl()
+    spec = found.spec()
+    name = spec.cluster.test_cluster
+    if spec.cluster.kubeconfig:
+        return
+    lacking = Cluster(name).lacking([reference(image, registry=spec.registry) for image in IMAGES])
+    if lacking:
+        raise UsageError(
+            f"stack {found.stack}: its test cluster {name!r} lacks the image {', '.join(lacking)} of this checkout",
+            remedy=f"Run `hms images --cluster {name}`; whoever changes a file of an image makes another image.",
+        )
+
+
 def _asks(yes: bool) -> bool:
     """Tell whether pulumi asks before it changes anything: on a terminal, unless --yes."""
     return not yes and sys.stdin.isatty() and sys.stdout.isatty()
@@ -50,7 +68,9 @@ def _asks(yes: bool) -> bool:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def up(stack: str, config_file: Path | None, yes: bool) -> None:
     """Provision a stack: `pulumi up`. A new stack gets strong secrets first."""
-    _open(stack, config_file).up(_say, terminal=True, ask=_asks(yes))
+    found = _open(stack, config_file)
+    _refuse_without_images(found)
+    found.up(_say, terminal=True, ask=_asks(yes))
     click.echo(f"stack {stack}: up")
 
 

@@ -190,10 +190,17 @@ class Cluster:
 
     def load_images(self, archives: Sequence[Path], progress: Progress) -> None:
         """Load image archives into every node at once, except those that a node has."""
+        load_images(self._image_stores(), archives, progress)
+
+    def lacking(self, references: Sequence[str]) -> list[str]:
+        """Return those of the images that some node has not; of a node that is off nothing is known."""
+        present = [store.images() for store in self._image_stores() if store.socket.exists()]
+        return [reference for reference in references if not all(reference in images for images in present)]
+
+    def _image_stores(self) -> list[ImageStore]:
         ctr = find_binaries()["ctr"]
         numbers = range(1, self.state().nodes + 1)
-        stores = [ImageStore(node_name(number), self.layout.containerd_socket(number), ctr) for number in numbers]
-        load_images(stores, archives, progress)
+        return [ImageStore(node_name(number), self.layout.containerd_socket(number), ctr) for number in numbers]
 
     def node(self, number: int) -> Node:
         """Return node `number`, from 1; `UsageError` if the cluster has no such node."""

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
-from hms.errors import StackError
+from hms.cli.main import cli
+from hms.cluster import Cluster
+from hms.errors import StackError, UsageError
+from hms.images import IMAGES, reference
 from hms.paths import project_root
 from hms.stack.orphans import end_orphans
 from tests.proved import ProvedStack
@@ -55,6 +60,20 @@ class TestLife:
             assert all(status["ready"] for pod in pods for status in pod["status"]["containerStatuses"])
         (job,) = kubectl.get("jobs")["items"]
         assert job["status"]["succeeded"] == 1
+
+    def test_up_is_refused_before_it_begins_where_an_image_is_missing(self, life: StackLife) -> None:
+        images = [reference(image) for image in IMAGES]
+        assert Cluster(life.cluster).lacking([*images, "example.test/hms/app:0"]) == ["example.test/hms/app:0"]
+        other = life.folder / "other.yaml"
+        content = yaml.safe_load(life.config_file.read_text())
+        content["config"]["hms:registry"] = "example.test/hms"
+        other.write_text(yaml.safe_dump(content))
+        done = CliRunner().invoke(cli, ["up", "-y", "--stack", STACK, "--config-file", str(other)])
+        assert isinstance(done.exception, UsageError)
+        assert "example.test/hms/app:" in done.exception.message
+        assert done.exception.remedy == (
+            f"Run `hms images --cluster {life.cluster}`; whoever changes a file of an image makes another image."
+        )
 
     def test_members_of_one_workload_are_on_different_nodes(self, life: StackLife) -> None:
         kubectl = life.stack.kubectl()
