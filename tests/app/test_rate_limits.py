@@ -84,7 +84,7 @@ def passes(answers: list[httpx.Response]) -> int:
 
 def test_over_three_instances_asked_at_once_exactly_as_many_pass_as_are_allowed(three: list[Service]) -> None:
     def attempt(number: int) -> list[httpx.Response]:
-        with ThreadPoolExecutor(12) as pool:
+        with ThreadPoolExecutor(6) as pool:
             return list(pool.map(lambda n: ask(three[n % 3], f"192.0.2.1{number}"), range(180)))
 
     answers, _ = answered(three, attempt, most_alone=0)  # an attempt in which Redis decided on all of them
