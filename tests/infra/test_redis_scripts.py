@@ -147,10 +147,17 @@ def test_a_primary_that_is_reborn_empty_does_not_wipe_its_replicas(group: RedisG
 
 def test_a_group_that_lost_its_power_comes_back_with_what_it_had(group: RedisGroup) -> None:
     acknowledge(group, "drill:before")
+    (primary,) = group.primaries()
+    with group.client(primary) as client:
+        # The log has both as a transaction, whose rights a server looks at again when it reads it.
+        client.pipeline(transaction=True).set("drill:together", "kept").incr("drill:count").execute()
+        client.eval("redis.call('SET', KEYS[1], 'kept'); redis.call('INCR', KEYS[2])", 2, "drill:script", "drill:count")
+        assert client.execute_command("WAIT", COUNT - 1, 5000) == COUNT - 1
     group.kill()
     group.start()
     eventually(group.whole, "the group is whole again", within_seconds=60)
-    assert everyone_has(group, "drill:before")
+    assert all(everyone_has(group, f"drill:{key}") for key in ("before", "together", "script"))
+    assert "NOPERM" not in group.log(f"redis-{primary}")
 
 
 def test_sentinels_that_lost_what_they_knew_learn_it_from_the_nodes(group: RedisGroup) -> None:
@@ -207,6 +214,22 @@ def test_a_replica_follows_a_promoted_node_at_once_but_only_one_that_has_its_dat
         assert group.role(1)[1:4] == following
         with group.client(1) as client:
             assert client.get("drill:before") == "kept"
+
+
+def test_a_replica_follows_though_the_promotion_ended_its_connection(group: RedisGroup) -> None:
+    """A Sentinel ends all clients' connections to a node in the transaction by which it makes that the primary."""
+    acknowledge(group, "drill:before")
+    group.kill("redis-0", "sentinel-0", "sentinel-1", "sentinel-2")
+    with plain_server(group, "sentinel", 0) as sentinel, group.client(2, "sentinel") as client:
+        eventually(lambda: sentinel.pubsub_numsub(PROMOTION)[0][1] == COUNT - 1, "both listen")
+        before = client.info("stats")["total_connections_received"]
+        sentinel.publish(PROMOTION, promoted(group, 2))
+        eventually(lambda: client.info("stats")["total_connections_received"] > before, "it is asked")
+        order = client.pipeline(transaction=True)
+        order.execute_command("SLAVEOF", "NO", "ONE")
+        order.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        order.execute()
+    eventually(lambda: group.role(1)[1:3] == [group.address("redis", 2), PORTS["redis"]], "the other one follows")
 
 
 def write_until_refused(group: RedisGroup, acknowledged: list[str], started: Event) -> None:
