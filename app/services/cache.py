@@ -7,8 +7,8 @@ Invariants:
   from members of the database that have come to the positions of those versions. So what began before a change and
   ends after it is not found.
 - Of all who miss the same answer, on all instances, one computes it, as long as Redis answers: by a flight in the
-  process, by a short lock among the processes. Who waits for another instance's lock waits a second at most, then
-  computes and keeps nothing.
+  process, by a short lock among the processes. Who waits for another instance's lock waits `_PATIENCE_SECONDS` at most,
+  then computes and keeps nothing.
 - Nothing here raises because of Redis, and a request waits for it `OPERATION_TIMEOUT_SECONDS` at a time at most.
 """
 
@@ -40,8 +40,11 @@ Compute = Callable[[Position], Awaitable[tuple[bytes, bool]]]
 ANSWERS = "app:answer:"
 LOCKS = "app:lock:"
 
-_LOCK_SECONDS = 5.0
-_PATIENCE_SECONDS = 1.0
+_LOCK_SECONDS = 2.0
+_PATIENCE_SECONDS = 0.25
+"""Many times what an answer takes that somebody computes, and a part of a client's patience: whoever has the lock may
+be gone, or ask a member that hangs."""
+
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.05
 _MOST_BACKGROUND = 200
@@ -192,6 +195,8 @@ class Cache:
         values = [token, round(_LOCK_SECONDS * 1000), int(anew)]
         found = await self._script(scripts.CLAIM, [slot.answer, slot.lock, *slot.tags], values)
         if found is None:
+            # It may have been heard all the same: the others would wait for a lock that nobody knows to be his.
+            self._later(lambda: self._script(scripts.GIVE_UP, [slot.lock], [token]))
             return None
         stamp, kept, won = found
         return _Claim(stamp.decode(), kept, token if won else None)

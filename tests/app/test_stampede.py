@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.deadline import Deadline
 from app.errors import TimedOutError
 from app.metrics import Metrics
+from app.services import cache, scripts
 from app.services.cache import Cache, Result
 from app.services.freshness import is_due_early, jittered_ms
 from app.services.invalidation import Invalidator
@@ -224,6 +225,29 @@ def test_an_answer_that_may_not_be_kept_is_not_and_lets_the_next_one_compute(red
                 answer = one.cache.answer("no", compute, epoch="1", tags=(), deadline=Deadline(seconds=LONG))
                 assert await answer == (b"answer", Result.MISS)
                 assert one.computed == number + 1
+
+    run(story)
+
+
+def test_a_lock_whose_grant_was_not_heard_is_given_up(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_LOCK_SECONDS", LONG)
+
+    async def story() -> None:
+        async with instances(redis, 1) as (only,):
+            really = only.cache._script
+            unheard: list[Any] = []
+
+            async def deaf(script: scripts.Script, *rest: Any) -> Any:
+                found = await really(script, *rest)
+                if script is not scripts.CLAIM or unheard:
+                    return found
+                unheard.append(found)
+                return None
+
+            monkeypatch.setattr(only.cache, "_script", deaf)
+            assert await only.ask("unheard") == (b"answer", Result.MISS)
+            assert unheard[0][2] == 1  # it had the lock, and kept nothing, since it did not know
+            assert await only.until_kept("unheard") == b"answer"
 
     run(story)
 
