@@ -10,7 +10,9 @@ import msgspec
 from hms.bench.place import FEW_ROWS
 from hms.bench.run import MEASUREMENTS, run
 from hms.bench.table import page, table
-from hms.errors import BreachError
+from hms.errors import BreachError, UsageError
+
+_GENERATOR = "generator"
 
 
 @click.group()
@@ -31,7 +33,7 @@ def bench() -> None:
     type=click.IntRange(200_000, 100_000_000),
     default=FEW_ROWS,
     show_default=True,
-    help="Rows of the history that is generated; `--only history` measures the disk that a row takes.",
+    help="Rows of the history that `generator` stores, beside which all else is measured.",
 )
 def app(only: tuple[str, ...], as_json: bool, markdown: Path | None, rows: int) -> None:
     """Print the service's figures, each with its bound and with what the machine does without the service.
@@ -41,6 +43,10 @@ def app(only: tuple[str, ...], as_json: bool, markdown: Path | None, rows: int) 
     out of its bound.
     """
     # Whoever ends this ends the servers, too: as by Ctrl-C.
+    if rows != FEW_ROWS and only and _GENERATOR not in only:
+        raise UsageError(
+            f"--rows {rows}: without `{_GENERATOR}` there is no history", remedy=f"Add `--only {_GENERATOR}`."
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = run(only, lambda line: click.echo(line, err=True), rows=rows)
     if markdown is not None:

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from click.testing import CliRunner
 
 from app.db.connection import parameters
 from app.settings import from_environment
 from hms.bench import pgbench, wrk
 from hms.bench.figure import Raw, Results, figure_of
-from hms.bench.queries import beginnings, pairs_and_slips, sample
+from hms.bench.queries import beginnings, longest, pairs_and_slips, sample
 from hms.bench.servers import Postgres
 from hms.bench.service import Service
 from hms.bench.statements import Statement, sent_by
 from hms.bench.table import page, table
+from hms.cli.main import cli
 from hms.environment import read_machine
-from hms.errors import BenchError
+from hms.errors import BenchError, UsageError
 
 
 def ask(service: Service, text: str) -> None:
@@ -81,6 +83,25 @@ def test_pairs_and_slips_are_the_same_for_a_seed_and_slips_are_of_other_words() 
 
 def test_beginnings_are_all_that_is_typed_on_the_way_each_once() -> None:
     assert beginnings(["cold", "cod", "a"]) == ("co", "cod", "col", "cold")
+
+
+def test_the_longest_queries_have_twelve_words_of_each_kind_and_are_the_same_for_one_seed() -> None:
+    vocabulary = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}1234" for n in range(600)]
+    titles = ["fracture of the lower third", " ".join(f"title{chr(97 + n)}" for n in range(20))]
+    made = longest(titles, vocabulary, 40, most_words=12, seed=1)
+    assert len(made) == 40
+    assert {len(query.split()) for query in made} == {12}
+    assert set(made[0::4]) == {" ".join(titles[1].split()[:12])}
+    assert all(word in vocabulary for query in made[1::4] for word in query.split())
+    assert all(len(word) == 2 for query in made[2::4] for word in query.split())
+    assert not any(word in vocabulary for query in made[3::4] for word in query.split())
+    assert made == longest(titles, vocabulary, 40, most_words=12, seed=1)
+
+
+def test_rows_without_what_stores_them_are_refused() -> None:
+    done = CliRunner().invoke(cli, ["bench", "app", "--rows", "1000000", "--only", "searches"])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.message == "--rows 1000000: without `generator` there is no history"
 
 
 def results(*values: float) -> Results:
