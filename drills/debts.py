@@ -37,6 +37,13 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
     started: int
 
 
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """A process of this machine was stopped and is to be ended: whoever started it starts it anew."""
+
+    process_id: int
+    started: int
+
+
 class InPod(msgspec.Struct, frozen=True, kw_only=True, tag="in-pod"):
     """A program is to be run in a container; nothing is owed any more once that pod is gone."""
 
@@ -47,7 +54,7 @@ class InPod(msgspec.Struct, frozen=True, kw_only=True, tag="in-pod"):
     stdin: str = ""
 
 
-Debt = Thaw | Mend | Continue | InPod
+Debt = Thaw | Mend | Continue | End | InPod
 
 _DECODER = msgspec.json.Decoder(list[Debt])
 
@@ -61,6 +68,8 @@ def in_words(debt: Debt) -> str:
             return f"give node {debt.node} of cluster {debt.cluster} its power, its time and its cable"
         case Continue():
             return f"let process {debt.process_id} go on"
+        case End():
+            return f"end process {debt.process_id}, for another one to be started"
         case InPod():
             return f"{debt.does} in {debt.pod}"
 
@@ -131,6 +140,9 @@ class Debts:
             case Continue():
                 if process_started(debt.process_id) == debt.started:
                     os.kill(debt.process_id, signal.SIGCONT)
+            case End():
+                if process_started(debt.process_id) == debt.started:
+                    os.kill(debt.process_id, signal.SIGKILL)
             case InPod():
                 self._run_in_pod(debt)
 

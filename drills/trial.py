@@ -16,7 +16,7 @@ from drills.wire import Seen, State, Stopped
 from hms.errors import HmsError
 from hms.evidence import Event, Steady, Trial, Writer
 from hms.evidence import Fault as FaultRecord
-from hms.phases import PROVED, STEADY
+from hms.phases import PROVED, STEADY, UNDOING
 
 T = TypeVar("T")
 Broken = tuple[Injection | None, Proof]
@@ -122,6 +122,7 @@ class TrialRun:
         return injection, proof
 
     def _undo(self) -> None:
+        self._note(UNDOING)
         paid = self._stage.debts.settle(self._note)
         self._undone_ns = self._stage.pod.far_ns() if paid else 0
         if self._fault.cuts_off:

@@ -18,6 +18,7 @@ from hms.verdict import Observation
 
 RECKONED = ("drill.lost", "drill.duplicated", "drill.resurrected", "drill.lost_on_replica")
 PROMOTIONS = "drill.promotions"
+PROMOTIONS_WHILE_BROKEN = "drill.promotions_while_broken"
 METRICS_OF_A_TRIAL = ("drill.write_gap", *RECKONED)
 KNOWN_WRITERS = ("app", "postgres", "postgres-stubborn", "redis")
 KNOWN_THROUGH = ("api", "postgres", "redis")
@@ -113,9 +114,11 @@ def _promotion_observations(trial: Trial, *, run: str) -> list[Observation]:
         doubt, unresolved = f"no steady state after the fault: {trial.steady_after.detail}", True
     return [
         Observation(
-            metric=PROMOTIONS, labels={"drill": trial.drill, "engine": engine}, run=run,
-            values=(float(promotions(trial, engine)),), inconclusive=doubt, unresolved=unresolved,
+            metric=metric, labels={"drill": trial.drill, "engine": engine}, run=run,
+            values=(float(promotions(trial, engine, while_broken=metric == PROMOTIONS_WHILE_BROKEN)),),
+            inconclusive=doubt, unresolved=unresolved,
         )
+        for metric in (PROMOTIONS, PROMOTIONS_WHILE_BROKEN)
         for engine in ENGINES
     ]  # fmt: skip
 

@@ -67,6 +67,10 @@ METRICS: dict[str, Metric] = {
             "drill.promotions", "promotions", _PHASES,
             "Times that a member of Postgres, or a node of Redis, was seen to have become the primary after the fault.",
         ),
+        Metric(
+            "drill.promotions_while_broken", "promotions", _PHASES,
+            "The same, but only until the drill began to undo the fault.",
+        ),
         *(
             Metric(f"drill.phase.{name}", "s", _PHASES, f"From the fault until the failover was {name}.")
             for name in PHASES

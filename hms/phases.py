@@ -15,6 +15,7 @@ that much, never early. So the order of two phases that are closer than that tel
 
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import msgspec
 
@@ -26,7 +27,8 @@ NAMES = ("proved", "detected", "promoted", "routed", "acknowledged", "steady")
 
 PROVED = "proved: "
 STEADY = "steady from here on"
-"""How the drill's own events of these two begin."""
+UNDOING = "undone from here on"
+"""How the drill's own events of these begin."""
 
 _SECOND_NS = 1e9
 
@@ -49,13 +51,15 @@ _SEEN: dict[Engine, dict[str, tuple[tuple[str, re.Pattern[str]], ...]]] = {
 ENGINES = tuple(_SEEN)
 
 
-def promotions(trial: Trial, engine: Engine) -> int:
+def promotions(trial: Trial, engine: Engine, *, while_broken: bool = False) -> int:
     """Return how often, after the fault, a member of an engine was seen to have become the primary.
 
     One that is made a replica and then the primary again, as by a lease that was lost and won back, counts as well.
+    With `while_broken` none that was seen after the drill began to undo the fault; where it never said so, all count.
     """
     wanted = _SEEN[engine]["promoted"]
-    later = (event for event in trial.events if event.at_ns > trial.fault.at_ns)
+    undone = [event.at_ns for event in trial.events if _is_told(event, UNDOING)] if while_broken else []
+    later = (event for event in trial.events if trial.fault.at_ns < event.at_ns < min(undone, default=inf))
     return sum(
         any(event.source == source and pattern.match(event.what) for source, pattern in wanted) for event in later
     )

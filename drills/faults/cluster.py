@@ -4,7 +4,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-from drills.debts import Continue, Thaw
+from drills.debts import Continue, End, Thaw
 from drills.faults.engine import POSTGRES
 from drills.faults.fault import Fault
 from drills.faults.pods import delete_by_force, is_another
@@ -33,13 +33,21 @@ print(answer[0] if answer and answer[0] else "no answer")
 
 @dataclass(frozen=True, kw_only=True)
 class StopApiServer(Fault):
-    """The API server stands still: Patroni cannot renew its lease there, and must not stand down while all live."""
+    """The API server stands still: Patroni cannot renew its lease there, and must not stand down while all live.
+
+    It is ended and started anew then, as one that hangs is by its liveness probe. One that `goes_on`, as after a pause
+    of its machine, first does what its clients asked it and gave up meanwhile: Patroni finds its own late writes in
+    the way of the one by which it wants to keep the lock.
+    """
+
+    goes_on: bool = False
 
     def inject(self, stage: Stage) -> Injection:
         """Send SIGSTOP to the control plane's API server."""
         before = stage.state()
         process_id = stage.machines.control_part("apiserver")
-        stage.owe(Continue(process_id=process_id, started=process_started(process_id)))
+        owed = Continue if self.goes_on else End
+        stage.owe(owed(process_id=process_id, started=process_started(process_id)))
         at_ns, uncertainty_ns = stage.moment()
         os.kill(process_id, signal.SIGSTOP)
         return Injection("the API server", at_ns, uncertainty_ns, before, (str(process_id),))

@@ -6,8 +6,9 @@ and an answer that names the cache as its source is marked. Bookmarks are never 
 
 A read changes nothing, so a client may ask again. One whose connection fails or breaks is made again on another, as
 browsers and client libraries do, and so is one that has had no answer for `ANSWER_SECONDS`, as load balancers and
-meshes do: at most `MOST_ATTEMPTS` times within `READ_SECONDS`, with a pause that is twice as long each time. An answer
-that is an error is a failed read, and is not asked again.
+meshes do: until `READ_SECONDS` have passed, with a pause that is twice as long each time, `LONGEST_PAUSE_SECONDS` at
+most. Their number has no bound: a Service sends a new connection to an instance by chance, also to one that refuses. An
+answer that is an error is a failed read, and is not asked again.
 """
 
 import asyncio
@@ -26,8 +27,8 @@ from hms.evidence import ReaderName
 READ_SECONDS = 3.0
 ANSWER_SECONDS = 1.0
 CONNECT_SECONDS = 0.5
-MOST_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 0.4
 
 # Every pair finds something in every release of ICD-10-CM, and each limit makes it another question to a cache.
 NOUNS = ("fracture", "injury", "burn", "sprain", "dislocation", "laceration", "contusion", "abrasion")
@@ -51,21 +52,21 @@ class Api:
 
     async def get(self, path: str, check: Check) -> Found:
         """Get `path` once, in as many attempts as it takes, and check the answer."""
-        attempts, reason = 0, ""
+        attempts, pause_seconds, last = 0, FIRST_PAUSE_SECONDS, ""
         try:
             async with asyncio.timeout(READ_SECONDS):
-                while attempts < MOST_ATTEMPTS:
+                while True:
                     attempts += 1
                     try:
                         response = await self._attempt(path)
                     except OSError as error:
-                        reason = type(error).__name__
-                        await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1))
+                        last = f", the last: {type(error).__name__}"
+                        await asyncio.sleep(pause_seconds)
+                        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
                         continue
                     return _checked(response, check, attempts)
         except TimeoutError:
-            reason = f"no answer within {READ_SECONDS:g} s"
-        return failed(reason, attempts=attempts)
+            return failed(f"no answer within {READ_SECONDS:g} s{last}", attempts=attempts)
 
     async def _attempt(self, path: str) -> Response:
         """Ask once: the connection must stand within `CONNECT_SECONDS`, the answer be there `ANSWER_SECONDS` later."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drills.debts import Continue, Debt, Debts, InPod, Mend, in_words
+from drills.debts import Continue, Debt, Debts, End, InPod, Mend, in_words
 from drills.machines import process_started, process_state
 from hms.errors import HmsError, KubectlError
 from hms.kubectl import Kubectl
@@ -122,8 +122,20 @@ def test_after_kill_9_of_the_drill_the_next_one_lets_the_process_go_on(
     until(lambda: process_state(sleeper.pid) == "S", "it does not go on")
 
 
-def test_a_later_process_of_the_same_number_is_left_alone(debts: Debts, sleeper: subprocess.Popen[bytes]) -> None:
-    debts.owe(Continue(process_id=sleeper.pid, started=process_started(sleeper.pid) - 1))
+def test_a_process_that_is_to_be_ended_ends_though_it_stands_still(
+    debts: Debts, sleeper: subprocess.Popen[bytes]
+) -> None:
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    debts.owe(End(process_id=sleeper.pid, started=process_started(sleeper.pid)))
+    assert debts.settle() == 1
+    assert sleeper.wait(timeout=60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("owed", [Continue, End])
+def test_a_later_process_of_the_same_number_is_left_alone(
+    debts: Debts, sleeper: subprocess.Popen[bytes], owed: type[Continue | End]
+) -> None:
+    debts.owe(owed(process_id=sleeper.pid, started=process_started(sleeper.pid) - 1))
     os.kill(sleeper.pid, signal.SIGSTOP)
     until(lambda: process_state(sleeper.pid) == "T", "it is not stopped")
     debts.settle()

@@ -53,7 +53,8 @@ def test_a_fault_says_all_that_it_is(fault: Fault) -> None:
     assert fault.lasts_seconds <= fault.seconds
     assert fault.of_trial(1).name == fault.name
     # What stands or falls with the machines says so, or it would be tried on any cluster.
-    assert bool(fault.needs) == fault.name.startswith(("node-", "cluster-stop-")) or isinstance(fault, Freeze)
+    of_machines = fault.name.startswith(("node-", "cluster-stop-", "cluster-freeze-"))
+    assert bool(fault.needs) == of_machines or isinstance(fault, Freeze)
 
 
 def test_what_needs_machines_is_not_applicable_elsewhere(tmp_path: Path) -> None:

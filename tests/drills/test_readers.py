@@ -117,7 +117,7 @@ HITS = {"hits": [{"code": "S52.5", "title": "Fracture of lower end of radius"}]}
         (answer(HITS), 0, Read(0, 0, 0, ok=True)),
         (answer(HITS, cache="hms; hit"), 0, Read(0, 0, 0, ok=True, detail="cache")),
         (answer(HITS), 2, Read(0, 0, 0, ok=True, attempts=3)),
-        (answer(HITS), 9, Read(0, 0, 0, ok=False, attempts=5, detail="ConnectionResetError")),
+        (answer(HITS), 6, Read(0, 0, 0, ok=True, attempts=7)),  # 1.55 s of pauses: twice as long each, up to 0.4 s
         (answer({}, status=503), 0, Read(0, 0, 0, ok=False, detail="status 503")),
         (answer({"hits": []}), 0, None),
         (answer({"hits": [{"code": "", "title": ""}]}), 0, None),
@@ -133,6 +133,13 @@ def test_an_answer_counts_only_if_its_content_is_right(response: Response, broke
         assert found.detail.startswith(("wrong answer", "not JSON"))
     else:
         assert (found.ok, found.attempts, found.detail) == (expected.ok, expected.attempts, expected.detail)
+
+
+def test_connections_that_break_are_tried_again_until_three_seconds_have_passed() -> None:
+    found = asyncio.run(ApiReader("api-search", StubApi(answer(HITS), broken=1000)).read(lambda: -1))
+    assert not found.ok
+    assert found.detail == "no answer within 3 s, the last: ConnectionResetError"
+    assert 5 < found.attempts <= 10
 
 
 def test_a_code_that_a_search_found_must_have_the_title_that_it_was_found_with() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hms.evidence import Event, Steady
 from hms.ledger import Write
-from hms.phases import NAMES, PROVED, STEADY, phases, promotions
+from hms.phases import NAMES, PROVED, STEADY, UNDOING, phases, promotions
 from tests.hms.evidence_samples import FAULT_NS, MS, TrialPlan, trial
 
 POSTGRES = {
@@ -95,3 +95,17 @@ def test_every_promotion_after_the_fault_counts_also_that_of_who_led_before(engi
     seen = (before, told["promoted"], *NOISE, back)
     events = tuple(Event(at_ns=FAULT_NS + at * MS, source=source, what=what) for source, what, at in seen)
     assert promotions(msgspec.structs.replace(trial(TrialPlan()), events=events), engine) == 2
+
+
+@pytest.mark.parametrize(("engine", "told"), [("postgres", POSTGRES), ("redis", REDIS)])
+def test_while_it_is_broken_no_promotion_counts_that_the_undoing_brought(engine: str, told: dict[str, Told]) -> None:
+    source, what, at_ms = told["promoted"]
+    seen = ((source, what, at_ms), ("drill", UNDOING, at_ms + 100), (source, what.replace("-1:", "-0:"), at_ms + 200))
+
+    def counted(*events: Told) -> int:
+        one = tuple(Event(at_ns=FAULT_NS + at * MS, source=source, what=what) for source, what, at in events)
+        return promotions(msgspec.structs.replace(trial(TrialPlan()), events=one), engine, while_broken=True)
+
+    assert counted(*seen) == 1
+    assert counted(*seen[1:]) == 0
+    assert counted(seen[0], seen[2]) == 2  # nobody said that it was undone: nothing is excused

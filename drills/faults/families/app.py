@@ -57,7 +57,7 @@ APP: tuple[Fault, ...] = (
         undone="by itself: they end",
         proved_by="the kernel's count of periods in which the container was throttled",
         stays_true="the other pods answer; no engine changes its primary",
-        seconds=19,
+        seconds=14,
         touches=TOUCHES,
         keeps=ENGINES,
     ),

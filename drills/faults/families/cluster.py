@@ -10,8 +10,8 @@ ENGINES: Final[frozenset[Part]] = frozenset({"postgres", "redis"})
 CLUSTER: tuple[Fault, ...] = (
     StopApiServer(
         name="cluster-stop-api-server",
-        does="stops the API server for 60 s",
-        undone="by SIGCONT to it",
+        does="stops the API server for 60 s, which is then killed and started anew",
+        undone="by SIGKILL to it, as by its liveness probe; the control plane starts it again",
         proved_by="the kernel says of the process: stopped",
         stays_true="Postgres keeps its primary, whose members vouch for each other (failsafe mode); writes go on",
         seconds=80,
@@ -21,6 +21,20 @@ CLUSTER: tuple[Fault, ...] = (
         cuts_off=True,
         lasts_seconds=60.0,
         recovery_seconds=120.0,
+    ),
+    StopApiServer(
+        name="cluster-freeze-api-server",
+        does="freezes the API server for 30 s, which then goes on with what it was asked before",
+        undone="by SIGCONT to it",
+        proved_by="the kernel says of the process: stopped",
+        stays_true="nothing is lost; the primary may give its lock up for a moment when the API server answers again",
+        seconds=48,
+        touches=EVERYTHING,
+        needs=("machines",),
+        cuts_off=True,
+        lasts_seconds=30.0,
+        recovery_seconds=120.0,
+        goes_on=True,
     ),
     StopNames(
         name="cluster-stop-names",
