@@ -94,29 +94,33 @@ class OutOfMemory(Fault):
         """Fill the first pod's memory, from inside its container, until the kernel ends it."""
         before = stage.state()
         target = the_pods(stage)[0]
-        restarts, _ = self._status(stage, target)
+        container_id, _ = self._ended(stage, target)
         at_ns, uncertainty_ns = stage.moment()
         # It ends with its container, which is an error of the command's, or in the prover's eyes not at all.
         with suppress(KubectlError):
             stage.kubectl.exec(target, container_of(stage), ["python", "-c", EAT], timeout_seconds=OOM_SECONDS)
-        return Injection(target, at_ns, uncertainty_ns, before, (str(restarts),))
+        return Injection(target, at_ns, uncertainty_ns, before, (container_id,))
 
     def prove(self, stage: Stage, injection: Injection) -> Proof:
-        """Wait for the kubelet's word of how the container ended."""
-        before = int(injection.notes[0])
+        """Wait for the kubelet's word of how the container ended.
+
+        Not for its being started again, which the kubelet puts off by minutes where that happens again and again.
+        """
 
         def ended() -> str | None:
-            restarts, how = self._status(stage, injection.target)
-            return how if restarts > before else None
+            container_id, how = self._ended(stage, injection.target)
+            return how if container_id != injection.notes[0] else None
 
-        how = stage.ask_until(ended, OOM_SECONDS, every_seconds=POLL_SECONDS) or "it was not restarted"
+        how = stage.ask_until(ended, OOM_SECONDS, every_seconds=POLL_SECONDS) or "its container did not end"
         return Proof("OOMKilled" in how, how)
 
-    def _status(self, stage: Stage, pod: str) -> tuple[int, str]:
+    def _ended(self, stage: Stage, pod: str) -> tuple[str, str]:
+        """Return which container of the pod was the last to end, and how."""
         statuses = stage.kubectl.get("pod", pod)["status"].get("containerStatuses") or []
         status: dict[str, Any] = next((one for one in statuses if one["name"] == container_of(stage)), {})
-        ended = status.get("lastState", {}).get("terminated", {})
-        return int(status.get("restartCount", 0)), f"{ended.get('reason', '-')}, exit code {ended.get('exitCode', '-')}"
+        states = (status.get(name, {}).get("terminated") for name in ("state", "lastState"))
+        ended: dict[str, Any] = next((state for state in states if state), {})
+        return str(ended.get("containerID", "")), f"{ended.get('reason', '-')}, exit code {ended.get('exitCode', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
