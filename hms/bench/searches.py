@@ -61,7 +61,7 @@ def measure(place: Place, say: Say) -> tuple[Figure, ...]:
 
 
 def measure_old(place: Place, say: Say, release: str) -> tuple[Figure, ...]:
-    """Search in `release`, which is stored and is not the current one."""
+    """Search in `release`, which is stored and not the current one: without a bound, as no index has its words."""
     return asyncio.run(_measure(place, say, old_release=release))
 
 
@@ -92,7 +92,7 @@ async def _measure(place: Place, say: Say, *, old_release: str | None) -> tuple[
                     name=family.name,
                     statistic="p99",
                     unit="ms",
-                    promised=("<", BOUND_MS),
+                    promised=("<", BOUND_MS) if old_release is None else None,
                     how=f"{family.how}; pages of {family.searches[0].hits} hits over one connection with nothing else "
                     "at work, from the first statement to the last row",
                     raw=raw,
