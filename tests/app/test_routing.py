@@ -196,6 +196,7 @@ def test_by_default_they_are_50_in_all_and_no_more_when_a_member_fails_under_loa
         "HMS_POSTGRES_HOSTS": f"{empty_postgres.address},{replica.address}",
         "HMS_POSTGRES_DATABASE": DATABASE,
         "HMS_POSTGRES_POOL_SIZE": "50",  # so that one member alone would be given more than all of them may have
+        "HMS_REQUEST_TIMEOUT_SECONDS": "55",  # they wait for us for as long as a busy machine takes to count
     }
     clients = 96
     with (
@@ -215,7 +216,7 @@ def test_by_default_they_are_50_in_all_and_no_more_when_a_member_fails_under_loa
             fail(replica)
             until_seen(service, replica, "down")
             before = len(counted)
-            eventually(lambda: len(counted) > before + 200)
+            eventually(lambda: len(counted) > before + 50)
         assert {answer.result() for answer in asked} <= {200, 201}
         come_back(replica)
         until_seen(service, replica, "replica")

@@ -6,15 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.deadline import Deadline
 from app.errors import TimedOutError
 from app.metrics import Metrics
 from app.services import cache, scripts
 from app.services.cache import Cache, Result
-from app.services.freshness import is_due_early, jittered_ms
 from app.services.invalidation import Invalidator
 from app.services.redis_cluster import RedisCluster
 from app.services.single_flight import SingleFlight
@@ -316,20 +313,3 @@ def test_a_flight_lives_as_long_as_somebody_waits_for_it() -> None:
         assert (ended, len(flights)) == (["cancelled"], 0)
 
     run(story)
-
-
-@given(st.floats(0.001, 86_400), st.floats(0, 1))
-def test_the_time_to_live_is_within_a_tenth(ttl_seconds: float, chance: float) -> None:
-    found = jittered_ms(ttl_seconds, chance)
-    assert found >= 1
-    assert ttl_seconds * 900 - 1 <= found <= max(1, ttl_seconds * 1000 + 1)
-
-
-@given(st.floats(0, 1e5), st.floats(0, 1e4), st.floats(1e-9, 1))
-def test_an_early_computation_is_likelier_the_dearer_and_the_nearer_its_end(
-    left_ms: float, cost_ms: float, chance: float
-) -> None:
-    if is_due_early(left_ms=left_ms, cost_ms=cost_ms, chance=chance):
-        assert is_due_early(left_ms=left_ms / 2, cost_ms=cost_ms, chance=chance)
-        assert is_due_early(left_ms=left_ms, cost_ms=cost_ms * 2, chance=chance)
-    assert is_due_early(left_ms=0, cost_ms=cost_ms, chance=chance)

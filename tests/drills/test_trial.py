@@ -159,6 +159,7 @@ def test_the_course_of_a_trial() -> None:
         ("drill", "breaks it: postgres-0"),
         ("patroni", "postgres-1 leads"),
         ("drill", "proved: seen"),
+        ("drill", "undone from here on"),
         ("drill", "mend it in postgres-0"),
         ("drill", "steady from here on"),
         ("writer postgres", "3 arrivals were not sent: too many were under way"),
