@@ -56,6 +56,7 @@ def promotions(trial: Trial, engine: Engine, *, while_broken: bool = False) -> i
 
     One that is made a replica and then the primary again, as by a lease that was lost and won back, counts as well.
     With `while_broken` none that was seen after the drill began to undo the fault; where it never said so, all count.
+    What happens just before that may be seen after it: a fault of such a claim lasts longer than a look at the nodes.
     """
     wanted = _SEEN[engine]["promoted"]
     undone = [event.at_ns for event in trial.events if _is_told(event, UNDOING)] if while_broken else []

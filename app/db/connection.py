@@ -25,8 +25,9 @@ _MOVED_SQLSTATES = frozenset(
 )
 
 _MOST_PREPARED = 256
-"""Statements that a connection keeps planned: the five of a search for each chapter, today's and an old release, and
-what else there is. By psycopg's 100 searches with filters would be planned again and again."""
+"""Statements that a connection keeps planned, of which the least lately used go first: searches in every chapter with
+every filter make some hundred. By psycopg's 100 those would be planned again and again. Each is memory of the server's
+for as long as the connection lives."""
 
 _CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: on a replica, a conflict with what it replays."""

@@ -128,7 +128,7 @@ class _Shape:
     chapter: int | None
     current: bool
     headings: bool
-    """Whether only what is not billable is asked for: it has indexes of its own."""
+    """Whether only what is not billable is asked for: today's have an index of their own."""
 
     @property
     def partitions(self) -> tuple[Partition, ...]:

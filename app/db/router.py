@@ -213,7 +213,7 @@ class Router:
 
         # Not the same for all: what waits for one lock began together and would be given up together, each with a
         # connection to cancel it, and the loop would be late for everybody else.
-        seconds = uniform(1, _SPREAD) * _FIRST_ATTEMPT_SECONDS  # noqa: S311 - no secret
+        seconds = uniform(1, _SPREAD) * _FIRST_ATTEMPT_SECONDS  # noqa: S311 - spreads load, guards nothing
         slow = False
         while not deadline.passed:
             member = self._primary()

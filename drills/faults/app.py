@@ -109,7 +109,7 @@ class OutOfMemory(Fault):
 
         def ended() -> str | None:
             container_id, how = self._ended(stage, injection.target)
-            return how if container_id != injection.notes[0] else None
+            return how if container_id and container_id != injection.notes[0] else None
 
         how = stage.ask_until(ended, OOM_SECONDS, every_seconds=POLL_SECONDS) or "its container did not end"
         return Proof("OOMKilled" in how, how)

@@ -1,7 +1,7 @@
 """What a client pays while Redis gets another primary, and how long the service does without one.
 
-How soon the Sentinels agree on one is theirs: it is told without a bound. In the stack a witness is sooner, and the
-drill `redis-kill` holds that to a bound.
+How soon the Sentinels agree on one is theirs: it is told without a bound. In the stack the parent of the dead server
+is sooner (`redis-start`), and the drill `redis-kill-primary` holds that to a bound.
 """
 
 import threading

@@ -71,7 +71,7 @@ def longest(
     The first words of a long title; the commonest of the vocabulary, which is sorted by that; their first two letters;
     words with two letters swapped.
     """
-    choose = random.Random(seed)  # noqa: S311 - no secret
+    choose = random.Random(seed)  # noqa: S311 - chooses by a seed, guards nothing
     common = vocabulary[: len(vocabulary) // 40]
     misspelt = [text for text in pairs_and_slips(vocabulary, 1000, seed=seed) if " " not in text]
     short = sorted({word[:_SHORTEST_TYPED] for word in common})

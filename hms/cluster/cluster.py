@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -194,7 +194,10 @@ class Cluster:
 
     def lacking(self, references: Sequence[str]) -> list[str]:
         """Return those of the images that some node has not; of a node that is off nothing is known."""
-        present = [store.images() for store in self._image_stores() if store.socket.exists()]
+        present: list[dict[str, str]] = []
+        for store in self._image_stores():
+            with suppress(ClusterError):
+                present.append(store.images())
         return [reference for reference in references if not all(reference in images for images in present)]
 
     def _image_stores(self) -> list[ImageStore]:
